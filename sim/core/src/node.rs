@@ -1,0 +1,62 @@
+//! The one trait that a protocol implements.
+
+use crate::{Context, Journal, NodeId, OpId, SyncId};
+use std::fmt::Debug;
+use std::hash::Hash;
+
+/// A node of a protocol: a pure state machine. An event goes in, effects come out through the [`Context`].
+///
+/// A node has no clock, socket, file, thread or randomness of its own. That is why the same node runs in the
+/// kernel at millions of events a second, line by line in an interaction script, and over a real network; and, as
+/// it is `Clone`, can be forked at an interesting moment.
+///
+/// Clients are nodes too (an `enum` of roles makes a heterogeneous cluster): their requests, retries and redirects
+/// travel the same bad network as everything else.
+///
+/// A handler runs in no virtual time. It may panic when an assertion of the protocol fails: the run ends with the
+/// finding *panic*. It must not loop for ever; a loop through messages or timers at one instant is detected as a
+/// livelock, a loop inside a handler cannot be.
+pub trait Node: Clone + Sized {
+    /// What nodes send each other. Cloned only when the network duplicates it.
+    type Message: Clone + Debug;
+    /// The kinds of timer a node has: a small enum. There is one slot per kind; setting it again replaces it.
+    type Timer: Copy + Ord + Debug;
+    /// What is written to the journal.
+    type Record: Clone + Debug;
+    /// An operation that a client asks for.
+    type Op: Clone + Debug + Hash;
+    /// The answer to an operation.
+    type Ret: Clone + Debug + Hash;
+    /// What a node is told when it is created, the same in every incarnation: its peers, its timeouts.
+    type Config: Clone + Debug;
+
+    /// Starts the node, for the first time (the journal is empty) or again after a crash, with what was durable.
+    fn start(
+        config: &Self::Config,
+        journal: Journal<Self::Record>,
+        cx: &mut Context<'_, Self>,
+    ) -> Self;
+
+    /// A message has arrived. Messages may be lost, duplicated, delayed and reordered; they are not forged.
+    fn on_message(&mut self, from: NodeId, message: Self::Message, cx: &mut Context<'_, Self>);
+
+    /// A timer has run out. Its slot is empty again.
+    fn on_timer(&mut self, timer: Self::Timer, cx: &mut Context<'_, Self>);
+
+    /// A client operation begins at this node, which must answer with [`Context::complete`] at some time.
+    fn on_invoke(&mut self, id: OpId, op: Self::Op, cx: &mut Context<'_, Self>);
+
+    /// Everything appended before this [`sync`](Context::sync) is durable, and what the node sent behind it has left.
+    fn on_synced(&mut self, _sync: SyncId, _cx: &mut Context<'_, Self>) {}
+}
+
+/// How an operation ended, as far as its client knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome<Ret> {
+    /// It took effect, and this is its answer.
+    Ok(Ret),
+    /// It certainly did not take effect, and never will; why.
+    Fail(&'static str),
+    /// Nobody knows: it may have taken effect, may still do so at any later time, or never. A timeout is this.
+    Info,
+}

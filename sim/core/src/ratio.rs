@@ -1,0 +1,147 @@
+//! Probabilities as integer ratios: exact, portable, readable.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// A probability `numerator / denominator`, from 0 to 1.
+///
+/// Integers, because a run must be the same on every machine and a scenario must say exactly what it means.
+/// Written `1/100`, `3%`, `0` or `1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Ratio {
+    /// At most `denominator`.
+    numerator: u32,
+    /// At least 1.
+    denominator: u32,
+}
+
+impl Ratio {
+    /// Never.
+    pub const NEVER: Ratio = Ratio {
+        numerator: 0,
+        denominator: 1,
+    };
+    /// Always.
+    pub const ALWAYS: Ratio = Ratio {
+        numerator: 1,
+        denominator: 1,
+    };
+
+    /// `numerator` times out of `denominator`, or `None` if that is no probability.
+    pub const fn new(numerator: u32, denominator: u32) -> Option<Ratio> {
+        if denominator == 0 || numerator > denominator {
+            None
+        } else {
+            Some(Ratio {
+                numerator,
+                denominator,
+            })
+        }
+    }
+
+    /// Whether it is zero.
+    pub const fn is_never(self) -> bool {
+        self.numerator == 0
+    }
+
+    /// Decides by a uniformly drawn 64-bit number; true with this probability, to within 2^-64.
+    #[inline]
+    pub const fn hits(self, draw: u64) -> bool {
+        ((draw as u128 * self.denominator as u128) >> 64) < self.numerator as u128
+    }
+}
+
+impl Default for Ratio {
+    fn default() -> Ratio {
+        Ratio::NEVER
+    }
+}
+
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.numerator == 0 || self.numerator == self.denominator {
+            write!(f, "{}", self.numerator / self.denominator)
+        } else {
+            write!(f, "{}/{}", self.numerator, self.denominator)
+        }
+    }
+}
+
+/// What was not a probability.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotARatio(pub String);
+
+impl fmt::Display for NotARatio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "`{}` is not a probability: expected one like \"1/100\", \"3%\", \"0\" or \"1\"",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for NotARatio {}
+
+impl FromStr for Ratio {
+    type Err = NotARatio;
+    fn from_str(text: &str) -> Result<Ratio, NotARatio> {
+        let number = |digits: &str| digits.trim().parse::<u32>().ok();
+        let ratio = if let Some((numerator, denominator)) = text.split_once('/') {
+            number(numerator).zip(number(denominator))
+        } else if let Some(percent) = text.strip_suffix('%') {
+            number(percent).map(|percent| (percent, 100))
+        } else {
+            number(text).map(|whole| (whole, 1))
+        };
+        ratio
+            .and_then(|(numerator, denominator)| Ratio::new(numerator, denominator))
+            .ok_or_else(|| NotARatio(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Ratio {
+    type Error = NotARatio;
+    fn try_from(text: String) -> Result<Ratio, NotARatio> {
+        text.parse()
+    }
+}
+
+impl From<Ratio> for String {
+    fn from(ratio: Ratio) -> String {
+        ratio.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ends_are_exact() {
+        for draw in [0, 1, u64::MAX / 2, u64::MAX] {
+            assert!(!Ratio::NEVER.hits(draw));
+            assert!(Ratio::ALWAYS.hits(draw));
+        }
+        let half = Ratio::new(1, 2).unwrap();
+        assert!(half.hits(u64::MAX / 2) && !half.hits(u64::MAX / 2 + 1));
+    }
+
+    #[test]
+    fn text_round_trips_and_junk_is_refused() {
+        for (text, shown) in [
+            ("1/100", "1/100"),
+            ("3%", "3/100"),
+            ("0", "0"),
+            ("1", "1"),
+            ("100%", "1"),
+        ] {
+            assert_eq!(text.parse::<Ratio>().unwrap().to_string(), shown);
+        }
+        for junk in ["", "2", "1/0", "3/2", "-1/2", "0.5", "101%", "1/2/3", "x"] {
+            assert!(junk.parse::<Ratio>().is_err(), "{junk}");
+        }
+    }
+}
