@@ -1,1 +1,4 @@
 //! Shared set-ups of the benchmarks.
+#![warn(missing_docs)]
+
+pub mod echo;

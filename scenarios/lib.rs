@@ -1,1 +1,9 @@
-//! The catalog.
+//! The catalog of protocols and scenarios, and the command line `splitbrain`.
+#![warn(missing_docs)]
+
+mod catalog;
+pub mod cli;
+mod protocols;
+
+pub use catalog::{CatalogError, NAMES, PROTOCOLS, catalog, load, load_replay};
+pub use protocols::{Bully, RaftKv};

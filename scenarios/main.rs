@@ -1,1 +1,7 @@
-fn main() {}
+//! The command `splitbrain`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    splitbrain_scenarios::cli::main()
+}

@@ -1,0 +1,203 @@
+//! A client: it finds the leader, opens a session, and asks until it is answered (dissertation §6.2, §6.3).
+
+use super::config::{Member, Settings};
+use super::message::{Message, Reply, Request};
+use super::session::{Answer, RequestId, SessionId};
+use super::{Peer, Timer};
+use crate::kv;
+use splitbrain_core::{Context, NodeId, OpId, Outcome};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A client of the servers. It keeps nothing on disk: after a crash it opens a new session.
+#[derive(Clone, Debug)]
+pub struct Client {
+    servers: Arc<[NodeId]>,
+    settings: Settings,
+    /// The server to ask: the leader, as far as the client knows.
+    asks: NodeId,
+    /// The server that was last tried on no hint, as an index into `servers`. All get their turn, whatever the hints: a
+    /// server that is cut off may send the client back to a dead leader for ever.
+    turn: usize,
+    /// How many servers in a row have sent the client on to another one.
+    redirects: usize,
+    session: Session,
+    /// The operation under way. There is one at a time, or a session could not tell retries by one number.
+    current: Option<Current>,
+    /// The number of the latest operation of the session. Never used twice, not even for one that was given up.
+    sequence: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Session {
+    /// Being opened. The nonce is random, as an answer to this node's life before the crash may still be under way:
+    /// two lives in one session would each take the other's operations for retries.
+    Opening {
+        nonce: u64,
+    },
+    Open(SessionId),
+}
+
+#[derive(Clone, Debug)]
+struct Current {
+    id: OpId,
+    op: kv::Op,
+}
+
+impl Client {
+    pub(super) fn start(member: &Member, cx: &mut Context<'_, Peer>) -> Client {
+        let turn = cx.rng().index(member.servers.len());
+        let mut client = Client {
+            servers: member.servers.clone(),
+            settings: member.settings,
+            asks: member.servers[turn],
+            turn,
+            redirects: 0,
+            session: Session::Opening {
+                nonce: cx.rng().next_u64(),
+            },
+            current: None,
+            sequence: 0,
+        };
+        client.ask(cx);
+        client
+    }
+
+    /// The session, once it is open.
+    pub fn session(&self) -> Option<SessionId> {
+        match self.session {
+            Session::Opening { .. } => None,
+            Session::Open(session) => Some(session),
+        }
+    }
+
+    pub(super) fn on_invoke(&mut self, id: OpId, op: kv::Op, cx: &mut Context<'_, Peer>) {
+        if self.current.is_some() {
+            cx.complete(
+                id,
+                Outcome::Fail("the client is busy with another operation"),
+            );
+            return;
+        }
+        self.sequence += 1;
+        self.current = Some(Current { id, op });
+        let deadline = Duration::from_millis(self.settings.client_deadline_ms);
+        cx.set_timer(Timer::Deadline, deadline);
+        if let Session::Open(_) = self.session {
+            self.redirects = 0;
+            self.ask(cx);
+        }
+    }
+
+    pub(super) fn on_message(
+        &mut self,
+        from: NodeId,
+        message: Message,
+        cx: &mut Context<'_, Peer>,
+    ) {
+        let Message::Reply(Reply { request, answer }) = message else {
+            debug_assert!(false, "only replies are for clients");
+            return;
+        };
+        if self.awaits() != Some(request) {
+            // An answer to a request that was answered before, given up, or made by an earlier life.
+            return;
+        }
+        match answer {
+            Answer::Registered(session) => {
+                cx.cancel_timer(Timer::Try);
+                self.session = Session::Open(session);
+                self.redirects = 0;
+                self.ask(cx);
+            }
+            Answer::Done(ret) => self.finish(Outcome::Ok(ret), cx),
+            Answer::NoSuchSession => {
+                // Whether an earlier try took effect before the session was forgotten is not known.
+                self.finish(Outcome::Info, cx);
+                self.session = Session::Opening {
+                    nonce: cx.rng().next_u64(),
+                };
+                self.ask(cx);
+            }
+            Answer::NotLeader(leader) => self.redirected(from, leader, cx),
+        }
+    }
+
+    pub(super) fn on_timer(&mut self, timer: Timer, cx: &mut Context<'_, Peer>) {
+        match timer {
+            Timer::Try => {
+                self.redirects = 0;
+                self.turn = (self.turn + 1) % self.servers.len();
+                self.asks = self.servers[self.turn];
+                self.ask(cx);
+            }
+            Timer::Deadline => self.finish(
+                match self.session {
+                    Session::Opening { .. } => Outcome::Fail("no session, so it was never sent"),
+                    Session::Open(_) => Outcome::Info,
+                },
+                cx,
+            ),
+            Timer::Election | Timer::Heartbeat => debug_assert!(false, "timers of servers"),
+        }
+    }
+
+    /// Which request the client waits for an answer to.
+    fn awaits(&self) -> Option<RequestId> {
+        let sequence = self.sequence;
+        match self.session {
+            Session::Opening { nonce } => Some(RequestId::Register { nonce }),
+            Session::Open(session) => {
+                (self.current.is_some()).then_some(RequestId::Apply { session, sequence })
+            }
+        }
+    }
+
+    /// Sends the request, for the first time or again, and waits for an answer.
+    fn ask(&mut self, cx: &mut Context<'_, Peer>) {
+        let request = match (self.session, &self.current) {
+            (Session::Opening { nonce }, _) => Request::Register { nonce },
+            (Session::Open(session), Some(current)) => Request::Apply {
+                session,
+                sequence: self.sequence,
+                op: current.op.clone(),
+            },
+            (Session::Open(_), None) => return,
+        };
+        cx.send(self.asks, Message::Request(request));
+        try_again_after(self.settings.client_try_ms, cx);
+    }
+
+    /// A server that was asked does not lead.
+    fn redirected(&mut self, from: NodeId, leader: Option<NodeId>, cx: &mut Context<'_, Peer>) {
+        if from != self.asks {
+            // The client has gone on to another server already.
+            return;
+        }
+        self.redirects += 1;
+        match leader {
+            // Servers that take each other for the leader must not keep the client running in circles.
+            Some(leader) if self.redirects < self.servers.len() => {
+                self.asks = leader;
+                self.ask(cx);
+            }
+            _ => try_again_after(self.settings.client_backoff_ms, cx),
+        }
+    }
+
+    /// The operation under way is over.
+    fn finish(&mut self, outcome: Outcome<kv::Ret>, cx: &mut Context<'_, Peer>) {
+        let Some(current) = self.current.take() else {
+            return;
+        };
+        cx.complete(current.id, outcome);
+        cx.cancel_timer(Timer::Deadline);
+        if let Session::Open(_) = self.session {
+            cx.cancel_timer(Timer::Try);
+        }
+    }
+}
+
+fn try_again_after(ms: u64, cx: &mut Context<'_, Peer>) {
+    cx.set_timer(Timer::Try, Duration::from_millis(ms));
+}

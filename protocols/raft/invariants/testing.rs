@@ -1,0 +1,116 @@
+//! Made-up states, good and bad, for the tests of the invariants.
+
+use crate::kv;
+use crate::raft::disk::Disk;
+use crate::raft::record::HardState;
+use crate::raft::replication::Leader;
+use crate::raft::server;
+use crate::raft::{Command, Entry, Index, Log, Machine, Peer, Server, SessionId, Settings, Term};
+use splitbrain_core::{Cluster, Invariant, Links, NodeId, Status, Time, Violation};
+
+/// The state of one node.
+#[derive(Clone)]
+pub(super) struct State(Option<Peer>);
+
+impl State {
+    pub(super) fn down() -> State {
+        State(None)
+    }
+
+    pub(super) fn follower(term: u64) -> State {
+        let hard_state = HardState {
+            term: Term(term),
+            voted_for: None,
+        };
+        State(Some(Peer::Server(Server {
+            id: NodeId::from_index(0),
+            peers: Vec::new(),
+            settings: Settings::default(),
+            hard_state,
+            log: Log::default(),
+            disk: Disk::new(hard_state, &Log::default()),
+            state: server::State::Follower,
+            leader: None,
+            commit_index: Index::ZERO,
+            last_applied: Index::ZERO,
+            machine: Machine::default(),
+        })))
+    }
+
+    pub(super) fn leader(term: u64) -> State {
+        let mut state = State::follower(term);
+        state.server().state = server::State::Leader(Leader::new(0, Index::ZERO));
+        state
+    }
+
+    pub(super) fn becomes_follower(mut self) -> State {
+        self.server().state = server::State::Follower;
+        self
+    }
+
+    /// With no-ops of these terms in its log.
+    pub(super) fn log(mut self, terms: &[u64]) -> State {
+        let entries = terms.iter().map(|&term| entry(term));
+        self.server().log.splice(Index::FIRST, entries);
+        self
+    }
+
+    /// With everything up to this index committed and applied.
+    pub(super) fn committed(mut self, index: u64) -> State {
+        self.server().commit_index = Index(index);
+        self.server().last_applied = Index(index);
+        self
+    }
+
+    pub(super) fn server(&mut self) -> &mut Server {
+        match &mut self.0 {
+            Some(Peer::Server(server)) => server,
+            _ => panic!("the node is down"),
+        }
+    }
+}
+
+pub(super) fn entry(term: u64) -> Entry {
+    Entry {
+        term: Term(term),
+        command: Command::Noop,
+    }
+}
+
+pub(super) fn put(term: u64, value: &str) -> Entry {
+    Entry {
+        term: Term(term),
+        command: Command::Apply {
+            session: SessionId(Index(1)),
+            sequence: 1,
+            op: kv::Op::Put {
+                key: "x".into(),
+                value: value.into(),
+            },
+        },
+    }
+}
+
+/// Shows the invariant a cluster of one.
+pub(super) fn observe(invariant: &mut dyn Invariant<Peer>, state: &State) -> Result<(), Violation> {
+    observe_all(invariant, std::slice::from_ref(state))
+}
+
+/// Shows the invariant a cluster, as after an event at each of the nodes in turn.
+pub(super) fn observe_all(
+    invariant: &mut dyn Invariant<Peer>,
+    states: &[State],
+) -> Result<(), Violation> {
+    let nodes: Vec<Option<Peer>> = states.iter().map(|state| state.0.clone()).collect();
+    let up = |node: &Option<Peer>| {
+        if node.is_some() {
+            Status::Up
+        } else {
+            Status::Down
+        }
+    };
+    let status: Vec<Status> = nodes.iter().map(up).collect();
+    let links = Links::whole(nodes.len());
+    let cluster = Cluster::new(Time::ZERO, &nodes, &status, &links);
+    (0..nodes.len()).try_for_each(|index| invariant.observe(cluster, NodeId::from_index(index)))
+}

@@ -1,0 +1,272 @@
+//! The replicated log: terms, indexes, entries, and the one way to change them.
+
+use super::session::{RequestId, SessionId};
+use crate::kv;
+use std::fmt;
+
+/// A period of time with at most one leader (§5.1): the logical clock of Raft.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Term(pub u64);
+
+impl Term {
+    /// Before the first election.
+    pub const ZERO: Term = Term(0);
+
+    /// The term after this one.
+    #[must_use]
+    pub const fn next(self) -> Term {
+        Term(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A position in the log. The first entry is at 1; zero is "before the first entry".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Index(pub u64);
+
+impl Index {
+    /// Before the first entry.
+    pub const ZERO: Index = Index(0);
+    /// The first entry.
+    pub const FIRST: Index = Index(1);
+
+    /// The position after this one.
+    #[must_use]
+    pub const fn next(self) -> Index {
+        Index(self.0 + 1)
+    }
+
+    /// The position before this one, which must not be zero.
+    #[must_use]
+    pub const fn previous(self) -> Index {
+        Index(self.0 - 1)
+    }
+
+    /// The position `count` entries further.
+    #[must_use]
+    pub const fn plus(self, count: usize) -> Index {
+        Index(self.0 + count as u64)
+    }
+
+    /// How many entries there are after `earlier` up to this position; none if `earlier` is later.
+    pub const fn since(self, earlier: Index) -> usize {
+        self.0.saturating_sub(earlier.0) as usize
+    }
+}
+
+impl fmt::Display for Index {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What an entry asks the state machine to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Nothing: the entry with which a leader opens its term (dissertation §6.4).
+    Noop,
+    /// Open a session for a client (dissertation §6.3). Its id will be the index of the entry.
+    Register {
+        /// Names the request towards the client that made it.
+        nonce: u64,
+    },
+    /// Perform an operation, once.
+    Apply {
+        /// The session of the client.
+        session: SessionId,
+        /// The number of the operation in its session.
+        sequence: u64,
+        /// The operation.
+        op: kv::Op,
+    },
+}
+
+impl Command {
+    /// The client request that it came from.
+    pub fn request(&self) -> Option<RequestId> {
+        match *self {
+            Command::Noop => None,
+            Command::Register { nonce } => Some(RequestId::Register { nonce }),
+            Command::Apply {
+                session, sequence, ..
+            } => Some(RequestId::Apply { session, sequence }),
+        }
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Command::Noop => f.write_str("no-op"),
+            Command::Register { nonce } => write!(f, "register {nonce:x}"),
+            Command::Apply {
+                session,
+                sequence,
+                op,
+            } => write!(f, "{op} ({session}#{sequence})"),
+        }
+    }
+}
+
+/// An entry of the log. Cheap to clone: keys and values are shared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The term in which a leader created it.
+    pub term: Term,
+    /// What it asks for.
+    pub command: Command,
+}
+
+/// The log of one server.
+///
+/// Everything that changes it goes through `splice`, which counts: an observer that missed no change needs to look
+/// at the changed suffix only.
+#[derive(Clone, Debug, Default)]
+pub struct Log {
+    /// The entry at index `i` is `entries[i - 1]`. Terms never decrease along the log.
+    entries: Vec<Entry>,
+    version: u64,
+    changed_from: Index,
+    overwrites: u64,
+}
+
+impl Log {
+    /// A log with these entries, from index 1.
+    pub(super) fn from_entries(entries: Vec<Entry>) -> Log {
+        Log {
+            entries,
+            ..Log::default()
+        }
+    }
+
+    /// The index of the last entry; zero if there is none.
+    pub fn last_index(&self) -> Index {
+        Index(self.entries.len() as u64)
+    }
+
+    /// The term of the last entry; zero if there is none.
+    pub fn last_term(&self) -> Term {
+        self.entries.last().map_or(Term::ZERO, |entry| entry.term)
+    }
+
+    /// The term of the entry at `index`, if there is one; before the first entry, zero.
+    pub fn term_at(&self, index: Index) -> Option<Term> {
+        if index == Index::ZERO {
+            Some(Term::ZERO)
+        } else {
+            self.entry(index).map(|entry| entry.term)
+        }
+    }
+
+    /// The entry at `index`.
+    pub fn entry(&self, index: Index) -> Option<&Entry> {
+        self.entries.get((index.0 as usize).checked_sub(1)?)
+    }
+
+    /// The entries from `first` on.
+    pub fn starting_at(&self, first: Index) -> &[Entry] {
+        self.entries
+            .get(first.previous().0 as usize..)
+            .unwrap_or_default()
+    }
+
+    /// The first index that holds an entry of this term.
+    pub fn first_index_of(&self, term: Term) -> Option<Index> {
+        let before = self.entries.partition_point(|entry| entry.term < term);
+        (self.entries.get(before)?.term == term).then(|| Index::FIRST.plus(before))
+    }
+
+    /// The last index that holds an entry of this term.
+    pub fn last_index_of(&self, term: Term) -> Option<Index> {
+        let last = Index::ZERO.plus(self.entries.partition_point(|entry| entry.term <= term));
+        (self.term_at(last) == Some(term) && last > Index::ZERO).then_some(last)
+    }
+
+    /// How often the log has changed since the server started.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The lowest index that the last change touched.
+    pub fn changed_from(&self) -> Index {
+        self.changed_from
+    }
+
+    /// How many of the changes removed an entry, or put another in its place.
+    pub fn overwrites(&self) -> u64 {
+        self.overwrites
+    }
+
+    /// Puts these entries at `first` and after, in place of everything that was there. `first` is at most the index
+    /// after the last entry.
+    pub(super) fn splice(&mut self, first: Index, entries: impl IntoIterator<Item = Entry>) {
+        debug_assert!(first > Index::ZERO && first <= self.last_index().next());
+        self.version += 1;
+        self.changed_from = first;
+        self.overwrites += u64::from(first <= self.last_index());
+        self.entries.truncate(first.previous().0 as usize);
+        self.entries.extend(entries);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(terms: &[u64]) -> Log {
+        Log::from_entries(entries(terms))
+    }
+
+    fn entries(terms: &[u64]) -> Vec<Entry> {
+        let noop = |&term| Entry {
+            term: Term(term),
+            command: Command::Noop,
+        };
+        terms.iter().map(noop).collect()
+    }
+
+    #[test]
+    fn the_empty_log_ends_at_zero() {
+        let empty = Log::default();
+        assert_eq!(
+            (empty.last_index(), empty.last_term()),
+            (Index::ZERO, Term::ZERO)
+        );
+        assert_eq!(empty.term_at(Index::ZERO), Some(Term::ZERO));
+        assert_eq!(empty.term_at(Index::FIRST), None);
+        assert_eq!(empty.starting_at(Index::FIRST), &[]);
+        assert_eq!(empty.first_index_of(Term::ZERO), None);
+        assert_eq!(empty.last_index_of(Term::ZERO), None);
+    }
+
+    #[test]
+    fn terms_are_found_from_both_ends() {
+        let log = log(&[1, 1, 4, 4, 5]);
+        for (term, first, last) in [(1, 1, 2), (4, 3, 4), (5, 5, 5)] {
+            assert_eq!(log.first_index_of(Term(term)), Some(Index(first)));
+            assert_eq!(log.last_index_of(Term(term)), Some(Index(last)));
+        }
+        for missing in [0, 2, 6] {
+            assert_eq!(log.first_index_of(Term(missing)), None);
+            assert_eq!(log.last_index_of(Term(missing)), None);
+        }
+    }
+
+    #[test]
+    fn a_splice_replaces_the_rest_and_is_counted() {
+        let mut log = log(&[1, 1, 4]);
+        log.splice(Index(4), entries(&[5]));
+        assert_eq!((log.version(), log.overwrites()), (1, 0));
+        log.splice(Index(2), entries(&[6, 6]));
+        assert_eq!((log.version(), log.overwrites()), (2, 1));
+        assert_eq!(log.changed_from(), Index(2));
+        assert_eq!(log.starting_at(Index::FIRST), entries(&[1, 6, 6]));
+        assert_eq!(log.starting_at(Index(4)), &[]);
+        assert_eq!(log.starting_at(Index(9)), &[]);
+    }
+}

@@ -1,0 +1,127 @@
+//! What there is to run.
+
+use crate::protocols::{Bully, RaftKv};
+use splitbrain::case::{Case, ProtocolEntry};
+use splitbrain::replay::{self, Replay, ReplayError};
+use splitbrain::scenario::{self, ScenarioError};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// Every protocol that scenarios can name. A new one is one line here.
+pub const PROTOCOLS: [ProtocolEntry; 2] = [ProtocolEntry::of::<Bully>(), ProtocolEntry::of::<RaftKv>()];
+
+/// The scenario files of this folder, by name, in order.
+static SCENARIOS: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/scenarios.rs"));
+
+/// The names of all scenarios in the catalog, in order.
+pub static NAMES: std::sync::LazyLock<Vec<&'static str>> =
+    std::sync::LazyLock::new(|| SCENARIOS.iter().map(|(name, _)| *name).collect());
+
+/// Something that is not to be had from the catalog.
+#[derive(Debug, Error)]
+pub enum CatalogError {
+    /// Neither a name nor a file.
+    #[error("there is no scenario `{name}`{}; `splitbrain list` shows them all", hint.map_or(String::new(), |hint| format!(" (did you mean `{hint}`?)")))]
+    NoSuchScenario {
+        /// As given.
+        name: String,
+        /// The nearest name there is.
+        hint: Option<&'static str>,
+    },
+    /// A file names a protocol that is not there.
+    #[error("{}: there is no protocol `{protocol}`: expected one of {}", file.display(), known.join(", "))]
+    NoSuchProtocol {
+        /// The file.
+        file: PathBuf,
+        /// As given.
+        protocol: String,
+        /// Those there are.
+        known: Vec<&'static str>,
+    },
+    /// A scenario that cannot be run.
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+    /// A replay file that cannot be used.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+}
+
+/// Every scenario of the catalog, ready to run.
+///
+/// # Errors
+/// The first scenario that is wrong.
+pub fn catalog() -> Result<Vec<Box<dyn Case>>, CatalogError> {
+    NAMES.iter().map(|name| load(name, &[])).collect()
+}
+
+/// A scenario by its name in the catalog or the path of its file, with `key=value` overrides.
+///
+/// # Errors
+/// What is wrong with the name or the file, with its line.
+pub fn load(name: &str, sets: &[String]) -> Result<Box<dyn Case>, CatalogError> {
+    if let Some((name, text)) = SCENARIOS.iter().find(|(known, _)| *known == name) {
+        return load_text(name, text, Path::new(&format!("scenarios/{name}.toml")), sets);
+    }
+    let file = Path::new(name);
+    if !file.exists() && file.extension().is_none_or(|extension| extension != "toml") {
+        return Err(CatalogError::NoSuchScenario { name: name.to_owned(), hint: nearest(name) });
+    }
+    let text = std::fs::read_to_string(file)
+        .map_err(|source| ScenarioError::Read { file: file.to_owned(), source })?;
+    let stem = file.file_stem().map_or(name.to_owned(), |stem| stem.to_string_lossy().into_owned());
+    load_text(&stem, &text, file, sets)
+}
+
+fn load_text(name: &str, text: &str, file: &Path, sets: &[String]) -> Result<Box<dyn Case>, CatalogError> {
+    let head = scenario::head(text, file)?;
+    Ok(entry(&head.protocol, file)?.load(name, text, file, sets)?)
+}
+
+fn entry(protocol: &str, file: &Path) -> Result<&'static ProtocolEntry, CatalogError> {
+    PROTOCOLS.iter().find(|entry| entry.name == protocol).ok_or_else(|| CatalogError::NoSuchProtocol {
+        file: file.to_owned(),
+        protocol: protocol.to_owned(),
+        known: PROTOCOLS.iter().map(|entry| entry.name).collect(),
+    })
+}
+
+/// A replay file, or the folder that holds one.
+///
+/// # Errors
+/// What is wrong with it, with its line.
+pub fn load_replay(path: &Path) -> Result<(Box<dyn Case>, Replay), CatalogError> {
+    let file = if path.is_dir() { path.join("replay.json") } else { path.to_owned() };
+    let text = std::fs::read(&file).map_err(|source| ReplayError::Io { file: file.clone(), source })?;
+    let text = String::from_utf8_lossy(&text);
+    let protocol = replay::protocol_of(&text, &file)?;
+    Ok(entry(&protocol, &file)?.load_replay(&text, &file)?)
+}
+
+/// The name of the catalog that shares the most with what was typed, if that is at least half of it.
+fn nearest(typed: &str) -> Option<&'static str> {
+    let pairs = |text: &str| -> Vec<(char, char)> { text.chars().zip(text.chars().skip(1)).collect() };
+    let wanted = pairs(typed);
+    let shared = |name: &str| pairs(name).iter().filter(|pair| wanted.contains(pair)).count();
+    let best = NAMES.iter().copied().max_by_key(|name| shared(name))?;
+    (shared(best) * 2 >= wanted.len().max(1)).then_some(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_whole_catalog_can_be_loaded() {
+        let names: Vec<String> = catalog().unwrap().iter().map(|case| case.name().to_owned()).collect();
+        assert_eq!(names, *NAMES);
+        assert!(names.contains(&"raft/mixed".to_owned()));
+    }
+
+    #[test]
+    fn a_typing_error_gets_a_hint() {
+        let error = load("raft/mixd", &[]).unwrap_err().to_string();
+        assert!(error.contains("did you mean `raft/mixed`?"), "{error}");
+        let error = load("zzz", &[]).unwrap_err().to_string();
+        assert!(!error.contains("did you mean"), "{error}");
+    }
+}

@@ -1,0 +1,45 @@
+//! `splitbrain list`.
+
+use super::Status;
+use crate::catalog::catalog;
+use serde::Serialize;
+use splitbrain::scenario::ExpectedVerdict;
+use std::io::{Write as _, stdout};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    name: &'a str,
+    summary: &'a str,
+    /// `valid`, or the property that is to be violated.
+    expect: &'a str,
+}
+
+pub(super) fn list(arguments: &Arguments) -> anyhow::Result<Status> {
+    let cases = catalog()?;
+    let listed: Vec<Listed<'_>> = cases
+        .iter()
+        .map(|case| {
+            let expect = case.expect();
+            let property = expect.property.as_deref().filter(|_| expect.verdict == ExpectedVerdict::Violation);
+            Listed { name: case.name(), summary: case.summary(), expect: property.unwrap_or("valid") }
+        })
+        .collect();
+    let mut out = stdout().lock();
+    if arguments.json {
+        writeln!(out, "{}", serde_json::json!({ "scenarios": listed }))?;
+        return Ok(Status::Valid);
+    }
+    let width = listed.iter().map(|listed| listed.name.len()).max().unwrap_or(0);
+    for Listed { name, summary, expect } in &listed {
+        let expect = if *expect == "valid" { String::new() } else { format!(" [violates {expect}]") };
+        writeln!(out, "{name:<width$}  {summary}{expect}")?;
+    }
+    Ok(Status::Valid)
+}

@@ -1,0 +1,69 @@
+//! The command line.
+
+mod demo;
+mod list;
+mod replay;
+mod run;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Find the split brain before your users do: one seed, one history, every fault replayable.
+#[derive(Debug, Parser)]
+#[command(name = "splitbrain", version, after_help = EXIT_STATUSES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_STATUSES: &str = "\
+Exit status: 0 valid (or, where a violation is expected: found), 1 invalid (replay: reproduced), \
+2 bad usage or input, 3 unknown.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the scenarios there are
+    List(list::Arguments),
+    /// See bully election elect two leaders, and Raft survive the same faults
+    Demo(demo::Arguments),
+    /// Run seeds of one or more scenarios
+    Run(run::Arguments),
+    /// Run a failing seed again from its replay file, loudly
+    Replay(replay::Arguments),
+}
+
+/// What a command came to: its exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Status {
+    /// Valid, or what was expected.
+    Valid = 0,
+    /// Nobody can tell.
+    Unknown = 3,
+    /// A violation that is not expected; of a replay: one that was reproduced.
+    Invalid = 1,
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        Command::List(arguments) => list::list(&arguments),
+        Command::Demo(arguments) => demo::demo(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Replay(arguments) => replay::replay(&arguments),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status as u8),
+        // Whoever reads the output has seen enough: `splitbrain list | head`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}

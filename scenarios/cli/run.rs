@@ -1,0 +1,244 @@
+//! `splitbrain run`.
+
+use super::Status;
+use crate::catalog;
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use splitbrain::Seed;
+use splitbrain::campaign::{Campaign, Met, Summary, Watch};
+use splitbrain::case::{Case, Report};
+use splitbrain::report::{FailureFolder, write_failure};
+use splitbrain::run::{Finding, Verdict};
+use splitbrain::scenario::ExpectedVerdict;
+use std::io::{Write as _, stdout};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Names from the catalog, or TOML files
+    #[arg(required = true, value_name = "SCENARIO")]
+    scenarios: Vec<String>,
+    /// Run this seed only
+    #[arg(long, conflicts_with = "seeds", value_name = "N")]
+    seed: Option<Seed>,
+    /// Run these seeds; the end is not included
+    #[arg(long, value_name = "A..B", default_value = "0..100", value_parser = parse_seeds)]
+    seeds: Range<u64>,
+    /// Threads; by default one for each core
+    #[arg(long, value_name = "J", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+    /// What runs the nodes: only `kernel`, so far
+    #[arg(long, default_value = "kernel", value_parser = ["kernel"])]
+    engine: String,
+    /// Override a value of the scenario, as in network.loss=1/10
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// Where failing seeds are written down
+    #[arg(long, value_name = "DIR", default_value = "failures")]
+    report: PathBuf,
+    /// Write down at most so many failing seeds of each scenario
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    report_max: usize,
+    /// Stop at the first violation
+    #[arg(long)]
+    stop_at_first: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+fn parse_seeds(text: &str) -> Result<Range<u64>, String> {
+    let expected = "expected A..B with A less than B, as in 0..1000";
+    let (start, end) = text.split_once("..").ok_or(expected)?;
+    let seed = |text: &str| text.trim().parse::<Seed>().map_err(|error| format!("`{text}`: {error}; {expected}"));
+    let (start, end) = (seed(start)?.0, seed(end)?.0);
+    if start >= end {
+        return Err(format!("there is no seed from {start} up to {end}: {expected}"));
+    }
+    Ok(start..end)
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Status> {
+    // All must be right before the first one runs.
+    let cases = arguments
+        .scenarios
+        .iter()
+        .map(|name| catalog::load(name, &arguments.sets))
+        .collect::<Result<Vec<_>, _>>()?;
+    let stop = stop_on_interrupt()?;
+    let mut status = Status::Valid;
+    let mut objects = Vec::new();
+    for case in &cases {
+        let ran = run_case(arguments, &**case, &stop)?;
+        status = status.max(ran.status());
+        if arguments.json {
+            objects.push(ran.json(arguments)?);
+        } else {
+            ran.print()?;
+        }
+        if stop.load(Relaxed) {
+            break;
+        }
+    }
+    if arguments.json {
+        let object = match <[_; 1]>::try_from(objects) {
+            Ok([object]) if cases.len() == 1 => object,
+            Ok(objects) => serde_json::json!({ "runs": objects }),
+            Err(objects) => serde_json::json!({ "runs": objects }),
+        };
+        writeln!(stdout().lock(), "{object}")?;
+    }
+    Ok(status)
+}
+
+/// The first Ctrl-C ends the campaign, which still says what it found; the second one ends the process.
+fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    let handler = move || {
+        if flag.swap(true, Relaxed) {
+            std::process::exit(130);
+        }
+    };
+    ctrlc::set_handler(handler).context("cannot listen for Ctrl-C")?;
+    Ok(stop)
+}
+
+/// A scenario that was run.
+struct Ran<'a> {
+    case: &'a dyn Case,
+    asked: u64,
+    summary: Summary,
+    met: Met,
+    wall: Duration,
+    folders: Vec<FailureFolder>,
+}
+
+fn run_case<'a>(arguments: &Arguments, case: &'a dyn Case, stop: &AtomicBool) -> anyhow::Result<Ran<'a>> {
+    let seeds = arguments.seed.map_or(arguments.seeds.clone(), |Seed(seed)| seed..seed.saturating_add(1));
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let jobs = arguments.jobs.map_or_else(cores, usize::from);
+    let asked = seeds.end - seeds.start;
+    let campaign = Campaign { seeds, jobs, stop_at_first: arguments.stop_at_first };
+    let bar = progress_bar(case.name(), asked);
+    let failures = AtomicU64::new(0);
+    let on_report = |report: &Report| {
+        if matches!(report.verdict, Verdict::Invalid(_)) {
+            let failures = failures.fetch_add(1, Relaxed) + 1;
+            bar.set_message(format!("({failures} invalid)"));
+        }
+        bar.inc(1);
+    };
+    let (summary, wall) = timed(|| campaign.run(case, Watch { stop, on_report: &on_report }));
+    bar.finish_and_clear();
+    let mut folders = Vec::new();
+    for (seed, _) in summary.failures.iter().take(arguments.report_max) {
+        folders.extend(write_failure(&arguments.report, case, *seed)?);
+    }
+    let met = summary.met(case);
+    Ok(Ran { case, asked, summary, met, wall, folders })
+}
+
+impl Ran<'_> {
+    fn status(&self) -> Status {
+        match self.met {
+            Met::Yes => Status::Valid,
+            Met::No(_) => Status::Invalid,
+            Met::Unknown(_) => Status::Unknown,
+        }
+    }
+
+    fn expected(&self) -> &str {
+        let expect = self.case.expect();
+        let property = expect.property.as_deref().filter(|_| expect.verdict == ExpectedVerdict::Violation);
+        property.unwrap_or("valid")
+    }
+
+    fn json(&self, arguments: &Arguments) -> anyhow::Result<serde_json::Value> {
+        let Summary { first, seeds, valid, invalid, unknown, stats, virtual_ns, digest, failures, unknowns } = &self.summary;
+        let replays = self.folders.iter().map(|folder| Some(folder.replay.as_path())).chain(std::iter::repeat(None));
+        let failure = |((seed, finding), replay): (&'_ (Seed, Finding), Option<&Path>)| {
+            serde_json::json!({ "seed": seed, "property": finding.property, "replay": replay })
+        };
+        Ok(serde_json::json!({
+            "scenario": self.case.name(),
+            "engine": arguments.engine,
+            "first_seed": first,
+            "seeds": seeds,
+            "valid": valid,
+            "invalid": invalid,
+            "unknown": unknown,
+            "expected": self.expected(),
+            "met": self.met == Met::Yes,
+            "events": stats.events,
+            "messages": stats.messages_sent,
+            "ops": stats.ops_invoked,
+            "virtual_seconds": *virtual_ns as f64 / 1e9,
+            "wall_seconds": self.wall.as_secs_f64(),
+            "digest": format!("{digest:016x}"),
+            "failures": failures.iter().zip(replays).map(failure).collect::<Vec<_>>(),
+            "unknowns": unknowns.iter().map(|(seed, why)| serde_json::json!({ "seed": seed, "why": why.to_string() })).collect::<Vec<_>>(),
+            "stats": stats,
+        }))
+    }
+
+    fn print(&self) -> std::io::Result<()> {
+        let Summary { seeds, valid, invalid, unknown, stats, virtual_ns, digest, failures, .. } = &self.summary;
+        let mut out = stdout().lock();
+        writeln!(out, "{}: {}", self.case.name(), self.case.summary())?;
+        writeln!(out, "  {seeds} seeds: {valid} valid, {invalid} invalid, {unknown} unknown; digest {digest:016x}")?;
+        writeln!(
+            out,
+            "  {} events, {} messages, {} operations ({} ok, {} unknown) in {:.0} virtual seconds",
+            stats.events, stats.messages_sent, stats.ops_invoked, stats.ops_ok, stats.ops_info, *virtual_ns as f64 / 1e9
+        )?;
+        let wall = self.wall.as_secs_f64();
+        writeln!(out, "  {wall:.2} s by the clock, {:.0} seeds/s", *seeds as f64 / wall.max(1e-9))?;
+        if *seeds < self.asked && failures.is_empty() {
+            writeln!(out, "  stopped after {seeds} of {} seeds", self.asked)?;
+        }
+        let folders = self.folders.iter().map(Some).chain(std::iter::repeat(None));
+        for ((seed, finding), folder) in failures.iter().zip(folders).take(SHOWN_MAX) {
+            let first_line = finding.what.lines().next().unwrap_or_default();
+            writeln!(out, "  seed {seed}, {} at {}: {first_line}", finding.property, finding.at)?;
+            if let Some(folder) = folder {
+                writeln!(out, "    replay: splitbrain replay {}", folder.folder.display())?;
+            }
+        }
+        if failures.len() > SHOWN_MAX {
+            writeln!(out, "  .. and {} more", failures.len() - SHOWN_MAX)?;
+        }
+        match &self.met {
+            Met::Yes if self.expected() == "valid" => writeln!(out, "  as expected: valid"),
+            Met::Yes => writeln!(out, "  as expected: violates {}", self.expected()),
+            Met::No(why) => writeln!(out, "  NOT as expected: {why}"),
+            Met::Unknown(why) => writeln!(out, "  UNKNOWN: {why}"),
+        }
+    }
+}
+
+/// How many failing seeds are shown to a person.
+const SHOWN_MAX: usize = 10;
+
+/// A bar on standard error, if that is a terminal.
+fn progress_bar(name: &str, seeds: u64) -> ProgressBar {
+    let bar = ProgressBar::new(seeds);
+    let template = "{prefix} [{bar:30}] {human_pos}/{human_len} seeds, {per_sec}, {eta} left {msg}";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.set_prefix(name.to_owned());
+    bar
+}
+
+/// How long something takes by the clock on the wall: for people, outside of any run.
+#[expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "measures the harness, not a run")]
+fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let start = std::time::Instant::now();
+    let result = work();
+    (result, start.elapsed())
+}

@@ -1,0 +1,78 @@
+//! Bully election under test.
+
+use serde::Serialize;
+use splitbrain::check::jsonl;
+use splitbrain::protocol::{HistoryOf, Judgement, Protocol};
+use splitbrain::scenario::WorkloadSpec;
+use splitbrain::{Cluster, Invariant, NodeId, Rng};
+use splitbrain_protocols::bully::{self, Config, Member, Op, Settings};
+use std::io;
+
+/// Bully election: every server is a member; clients ask members whom they obey.
+#[derive(Clone, Copy, Debug)]
+pub struct Bully;
+
+/// An operation as it is written: `{"f":"coordinator"}`.
+#[derive(Serialize)]
+#[serde(tag = "f", rename_all = "kebab-case")]
+enum WrittenOp {
+    Coordinator,
+}
+
+/// An answer as it is written: `{"value":"n5"}`.
+#[derive(Serialize)]
+struct WrittenRet {
+    value: Option<NodeId>,
+}
+
+impl Protocol for Bully {
+    type Node = Member;
+    type Settings = Settings;
+    const NAME: &'static str = "bully";
+    /// What a member answers is an opinion: there is no order that it could contradict.
+    const HISTORY_PROPERTY: Option<&'static str> = None;
+
+    fn validate(settings: &Settings, _servers: usize, clients: usize) -> Result<(), String> {
+        if clients > 0 {
+            return Err("bully has no clients: operations begin at the members".to_owned());
+        }
+        settings.validate()
+    }
+
+    fn nodes(settings: &Settings, servers: usize, _clients: usize) -> Vec<Config> {
+        bully::cluster(servers, *settings)
+    }
+
+    fn invoked_at(servers: usize, _clients: usize) -> Vec<NodeId> {
+        (0..servers).map(NodeId::from_index).collect()
+    }
+
+    fn operation(_: &WorkloadSpec, _nth: u64, _previous: Option<(&Op, &Option<NodeId>)>, _: &mut Rng) -> Op {
+        Op::Coordinator
+    }
+
+    fn final_operations(_: &WorkloadSpec) -> Vec<Op> {
+        vec![Op::Coordinator]
+    }
+
+    fn leader(cluster: Cluster<'_, Member>) -> Option<NodeId> {
+        bully::coordinator(cluster)
+    }
+
+    fn converged(cluster: Cluster<'_, Member>) -> Result<(), String> {
+        bully::converged(cluster)
+    }
+
+    fn invariants(settings: &Settings) -> Vec<Box<dyn Invariant<Member>>> {
+        bully::all(settings)
+    }
+
+    fn judge(_: &HistoryOf<Self>, _budget_steps: u64) -> Judgement {
+        Judgement::Valid
+    }
+
+    fn write_history(history: &HistoryOf<Self>, out: &mut dyn io::Write) -> io::Result<()> {
+        let written = history.clone().map(|Op::Coordinator| WrittenOp::Coordinator, |value| WrittenRet { value });
+        jsonl::write(&written, out)
+    }
+}

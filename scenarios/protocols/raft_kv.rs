@@ -1,0 +1,98 @@
+//! The key-value store on Raft under test.
+
+use splitbrain::check::models::key_value::{self, KeyValue};
+use splitbrain::check::{Budget, History, Verdict, check, jsonl};
+use splitbrain::protocol::{HistoryOf, Judgement, Protocol};
+use splitbrain::scenario::WorkloadSpec;
+use splitbrain::{Cluster, Invariant, NodeId, Rng};
+use splitbrain_protocols::kv::{Key, Op, Ret, Value};
+use splitbrain_protocols::raft::{self, Config, Peer, Settings};
+use std::io;
+
+/// The key-value store replicated by Raft. Clients put, delete and compare-and-set; what one has just read it often
+/// tries to change, as people do. No value is written twice, so that every read tells which write it saw.
+#[derive(Clone, Copy, Debug)]
+pub struct RaftKv;
+
+impl Protocol for RaftKv {
+    type Node = Peer;
+    type Settings = Settings;
+    const NAME: &'static str = "raft-kv";
+    const HISTORY_PROPERTY: Option<&'static str> = Some("linearizability");
+
+    fn validate(settings: &Settings, _servers: usize, _clients: usize) -> Result<(), String> {
+        settings.validate()
+    }
+
+    fn nodes(settings: &Settings, servers: usize, clients: usize) -> Vec<Config> {
+        raft::cluster(servers, clients, *settings)
+    }
+
+    fn invoked_at(servers: usize, clients: usize) -> Vec<NodeId> {
+        (servers..servers + clients).map(NodeId::from_index).collect()
+    }
+
+    fn operation(workload: &WorkloadSpec, nth: u64, previous: Option<(&Op, &Ret)>, rng: &mut Rng) -> Op {
+        let any_key = key(rng.index(workload.keys.get()));
+        let value: Value = nth.to_string().into();
+        let draw = rng.below(100);
+        match previous {
+            Some((Op::Get { key }, Ret::Value(seen))) if draw < 50 => {
+                Op::CompareAndSet { key: key.clone(), expected: seen.clone(), value }
+            }
+            _ if draw < 60 => Op::Get { key: any_key },
+            _ if draw < 93 => Op::Put { key: any_key, value },
+            _ => Op::Delete { key: any_key },
+        }
+    }
+
+    fn final_operations(workload: &WorkloadSpec) -> Vec<Op> {
+        (0..workload.keys.get()).map(|number| Op::Get { key: key(number) }).collect()
+    }
+
+    fn leader(cluster: Cluster<'_, Peer>) -> Option<NodeId> {
+        raft::leader(&cluster)
+    }
+
+    fn converged(cluster: Cluster<'_, Peer>) -> Result<(), String> {
+        raft::converged(&cluster)
+    }
+
+    fn invariants(_: &Settings) -> Vec<Box<dyn Invariant<Peer>>> {
+        raft::invariants::all()
+    }
+
+    fn judge(history: &HistoryOf<Self>, budget_steps: u64) -> Judgement {
+        match check(&KeyValue, &checkable(history), Budget { steps: budget_steps }) {
+            Ok(Verdict::Valid) => Judgement::Valid,
+            Ok(Verdict::Invalid(counterexample)) => Judgement::Invalid(counterexample.to_string()),
+            Ok(Verdict::Unknown(reason)) => Judgement::Unknown(reason.to_string()),
+            Err(error) => Judgement::Unknown(format!("the history makes no sense: {error}")),
+        }
+    }
+
+    fn write_history(history: &HistoryOf<Self>, out: &mut dyn io::Write) -> io::Result<()> {
+        jsonl::write(&checkable(history), out)
+    }
+}
+
+fn key(number: usize) -> Key {
+    format!("k{}", number + 1).into()
+}
+
+/// The history in the words of the checker's model.
+fn checkable(history: &HistoryOf<RaftKv>) -> History<key_value::Op, key_value::Ret> {
+    let op = |op: Op| match op {
+        Op::Get { key } => key_value::Op::Get { key },
+        Op::Put { key, value } => key_value::Op::Put { key, value },
+        Op::Delete { key } => key_value::Op::Delete { key },
+        Op::CompareAndSet { key, expected, value } => key_value::Op::CompareAndSet { key, expected, value },
+    };
+    let ret = |ret: Ret| match ret {
+        Ret::Value(value) => key_value::Ret::Value(value),
+        Ret::Written => key_value::Ret::Written,
+        Ret::Deleted(existed) => key_value::Ret::Deleted(existed),
+        Ret::Swapped(swapped) => key_value::Ret::Swapped(swapped),
+    };
+    history.clone().map(op, ret)
+}

@@ -1,0 +1,316 @@
+//! The native file form of a history: one event per line, as a JSON object.
+//!
+//! ```text
+//! {"time_ns":4210000,"process":0,"type":"invoke","f":"put","key":"x","value":"1"}
+//! {"time_ns":4215000,"process":1,"type":"invoke","f":"get","key":"x"}
+//! {"time_ns":4300000,"process":0,"type":"ok"}
+//! {"time_ns":4310000,"process":1,"type":"ok","value":"1"}
+//! ```
+//!
+//! `type` is `invoke`, `ok`, `fail` or `info`. The other fields of an `invoke` are the operation, those of an
+//! `ok` the answer, in the form that the [model](crate::models) gives them. The order of the lines is the order
+//! in time. Empty lines are skipped.
+
+use crate::{Event, History, HistoryErrorKind, Pairing, ProcessId, What};
+use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+use std::fmt;
+use std::io::{self, BufRead, Write};
+
+/// A history that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("line {line}{}: {kind}", .column.map(|column| format!(", column {column}")).unwrap_or_default())]
+pub struct JsonlError {
+    /// From 1.
+    pub line: usize,
+    /// From 1, where it is known.
+    pub column: Option<usize>,
+    /// What is wrong there.
+    pub kind: JsonlErrorKind,
+}
+
+/// What is wrong with a line.
+#[derive(Debug, thiserror::Error)]
+pub enum JsonlErrorKind {
+    /// The input failed.
+    #[error("cannot be read: {0}")]
+    Io(#[source] io::Error),
+    /// Not a JSON object, cut off for example.
+    #[error("expected an event as one JSON object: {0}")]
+    Syntax(String),
+    /// A field that every event has is missing or of the wrong kind.
+    #[error("expected {expected} in the field `{field}`, found {found}")]
+    Field {
+        /// Its name.
+        field: &'static str,
+        /// What it holds in a good event.
+        expected: &'static str,
+        /// What it holds here.
+        found: String,
+    },
+    /// The operation of an `invoke` is none of the model's.
+    #[error("bad operation: {0}")]
+    Operation(String),
+    /// The answer of an `ok` is none of the model's.
+    #[error("bad answer: {0}")]
+    Answer(String),
+    /// A `fail` or an `info` says something more.
+    #[error("unknown field `{0}`: `fail` and `info` have no further fields")]
+    UnknownField(String),
+    /// The event cannot come now.
+    #[error("process {process} {kind}")]
+    History {
+        /// Whose event.
+        process: ProcessId,
+        /// Why it cannot.
+        kind: HistoryErrorKind,
+    },
+}
+
+/// Reads a history, line by line, up to the end of the input.
+///
+/// # Errors
+/// The first line that cannot be read, is no event of the model, or makes no sense after the lines before it.
+pub fn read<Op: DeserializeOwned, Ret: DeserializeOwned>(
+    mut input: impl BufRead,
+) -> Result<History<Op, Ret>, JsonlError> {
+    let mut history = History::new();
+    let mut pairing = Pairing::default();
+    let mut bytes = Vec::new();
+    for line in 1.. {
+        let at = |column, kind| JsonlError { line, column, kind };
+        bytes.clear();
+        let read = input.read_until(b'\n', &mut bytes);
+        if read.map_err(|error| at(None, JsonlErrorKind::Io(error)))? == 0 {
+            break;
+        }
+        if bytes.trim_ascii().is_empty() {
+            continue;
+        }
+        let fields: Fields = serde_json::from_slice(bytes.trim_ascii_end()).map_err(|error| {
+            let column = Some(error.column()).filter(|column| *column > 0);
+            at(column, JsonlErrorKind::Syntax(without_place(&error)))
+        })?;
+        let event: Event<Op, Ret> = event(fields.0).map_err(|kind| at(None, kind))?;
+        pairing
+            .next(history.len(), event.process, &event.what)
+            .map_err(|error| {
+                let (process, kind) = (error.process, error.kind);
+                at(None, JsonlErrorKind::History { process, kind })
+            })?;
+        history.push(event);
+    }
+    Ok(history)
+}
+
+/// Writes a history, an event per line.
+///
+/// # Errors
+/// If the output fails, or if an operation or an answer is not a map in JSON.
+pub fn write<Op: Serialize, Ret: Serialize>(
+    history: &History<Op, Ret>,
+    mut output: impl Write,
+) -> io::Result<()> {
+    for event in history.events() {
+        let (kind, op, ret) = match &event.what {
+            What::Invoke(op) => ("invoke", Some(op), None),
+            What::Ok(ret) => ("ok", None, Some(ret)),
+            What::Fail => ("fail", None, None),
+            What::Info => ("info", None, None),
+        };
+        let line = Line {
+            time_ns: event.time_ns,
+            process: event.process,
+            kind,
+            op,
+            ret,
+        };
+        serde_json::to_writer(&mut output, &line)?;
+        output.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Line<'a, Op, Ret> {
+    time_ns: u64,
+    process: ProcessId,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(flatten)]
+    op: Option<&'a Op>,
+    #[serde(flatten)]
+    ret: Option<&'a Ret>,
+}
+
+/// The event that these fields are.
+fn event<Op: DeserializeOwned, Ret: DeserializeOwned>(
+    mut fields: Map<String, Value>,
+) -> Result<Event<Op, Ret>, JsonlErrorKind> {
+    const NUMBER: &str = "a whole number from 0";
+    const TYPES: &str = "\"invoke\", \"ok\", \"fail\" or \"info\"";
+    let time_ns = take(&mut fields, "time_ns", NUMBER, Value::as_u64)?;
+    let process = take(&mut fields, "process", NUMBER, Value::as_u64)?;
+    let is_type = |value: &Value| match value.as_str() {
+        Some("invoke") => Some(What::Invoke(())),
+        Some("ok") => Some(What::Ok(())),
+        Some("fail") => Some(What::Fail),
+        Some("info") => Some(What::Info),
+        _ => None,
+    };
+    let what = match take(&mut fields, "type", TYPES, is_type)? {
+        What::Invoke(()) => {
+            let op = serde_json::from_value(Value::Object(fields));
+            What::Invoke(op.map_err(|error| JsonlErrorKind::Operation(without_place(&error)))?)
+        }
+        What::Ok(()) => {
+            let ret = serde_json::from_value(Value::Object(fields));
+            What::Ok(ret.map_err(|error| JsonlErrorKind::Answer(without_place(&error)))?)
+        }
+        What::Fail => no_more(&fields, What::Fail)?,
+        What::Info => no_more(&fields, What::Info)?,
+    };
+    Ok(Event {
+        time_ns,
+        process: ProcessId(process),
+        what,
+    })
+}
+
+fn take<T>(
+    fields: &mut Map<String, Value>,
+    field: &'static str,
+    expected: &'static str,
+    parse: impl Fn(&Value) -> Option<T>,
+) -> Result<T, JsonlErrorKind> {
+    let found = fields.remove(field);
+    found
+        .as_ref()
+        .and_then(parse)
+        .ok_or_else(|| JsonlErrorKind::Field {
+            field,
+            expected,
+            found: found.map_or_else(|| "nothing".to_owned(), |value| value.to_string()),
+        })
+}
+
+fn no_more<T>(fields: &Map<String, Value>, what: T) -> Result<T, JsonlErrorKind> {
+    match fields.keys().next() {
+        Some(field) => Err(JsonlErrorKind::UnknownField(field.clone())),
+        None => Ok(what),
+    }
+}
+
+/// The message alone: the line that serde counts is always the first, and ours is said already.
+fn without_place(error: &serde_json::Error) -> String {
+    let words = error.to_string();
+    match words.rsplit_once(" at line ") {
+        Some((message, _)) => message.to_owned(),
+        None => words,
+    }
+}
+
+/// The fields of an object, none of them twice.
+struct Fields(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Fields, A::Error> {
+        let mut fields = Map::new();
+        while let Some((field, value)) = access.next_entry::<String, Value>()? {
+            if fields.contains_key(&field) {
+                return Err(A::Error::custom(format!("field `{field}` is there twice")));
+            }
+            fields.insert(field, value);
+        }
+        Ok(Fields(fields))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::{cas_register, key_value};
+
+    fn error_of(text: &str) -> String {
+        read::<key_value::Op, key_value::Ret>(text.as_bytes())
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn every_kind_of_event_survives_a_round_trip() {
+        let text = r#"{"time_ns":1,"process":0,"type":"invoke","f":"put","key":"x","value":"1"}
+{"time_ns":2,"process":1,"type":"invoke","f":"get","key":"x"}
+{"time_ns":3,"process":2,"type":"invoke","f":"delete","key":"x"}
+{"time_ns":4,"process":3,"type":"invoke","f":"compare_and_set","key":"x","expected":null,"value":"2"}
+{"time_ns":5,"process":0,"type":"ok"}
+{"time_ns":6,"process":1,"type":"ok","value":null}
+{"time_ns":7,"process":2,"type":"ok","deleted":true}
+{"time_ns":8,"process":3,"type":"ok","swapped":false}
+{"time_ns":9,"process":0,"type":"invoke","f":"get","key":"x"}
+{"time_ns":10,"process":0,"type":"fail"}
+{"time_ns":11,"process":0,"type":"invoke","f":"get","key":"y"}
+{"time_ns":12,"process":0,"type":"info"}
+"#;
+        let history = read::<key_value::Op, key_value::Ret>(text.as_bytes()).unwrap();
+        let mut written = Vec::new();
+        write(&history, &mut written).unwrap();
+        assert_eq!(String::from_utf8(written).unwrap(), text);
+    }
+
+    #[test]
+    fn registers_have_numbers() {
+        let text = r#"{"time_ns":1,"process":0,"type":"invoke","f":"compare_and_set","expected":1,"value":2}
+{"time_ns":2,"process":1,"type":"invoke","f":"read"}
+{"time_ns":3,"process":1,"type":"ok","value":-3}
+"#;
+        let history = read::<cas_register::Op, cas_register::Ret>(text.as_bytes()).unwrap();
+        let mut written = Vec::new();
+        write(&history, &mut written).unwrap();
+        assert_eq!(String::from_utf8(written).unwrap(), text);
+    }
+
+    #[test]
+    fn errors_name_the_line_and_what_was_expected() {
+        insta::assert_snapshot!(error_of("{\"time_ns\":1,\"process\":0,\"type\":\"inv"), @"");
+        insta::assert_snapshot!(error_of("\n\n[1]"), @"");
+        insta::assert_snapshot!(error_of(r#"{"time_ns":-1,"process":0,"type":"info"}"#), @"");
+        insta::assert_snapshot!(error_of(r#"{"time_ns":1,"process":0}"#), @"");
+        insta::assert_snapshot!(error_of(r#"{"time_ns":1,"process":0,"type":"gone"}"#), @"");
+        insta::assert_snapshot!(error_of(r#"{"time_ns":1,"process":0,"process":1,"type":"info"}"#), @"");
+        insta::assert_snapshot!(error_of(r#"{"time_ns":1,"process":0,"type":"info","why":1}"#), @"");
+        let get = r#"{"time_ns":1,"process":0,"type":"invoke","f":"get","#;
+        insta::assert_snapshot!(error_of(&format!("{get}\"kex\":\"x\"}}")), @"");
+        let cas = r#"{"time_ns":1,"process":0,"type":"invoke","f":"compare_and_set","#;
+        insta::assert_snapshot!(error_of(&format!("{cas}\"key\":\"x\",\"value\":\"1\"}}")), @"");
+        let read = format!("{get}\"key\":\"x\"}}\n");
+        insta::assert_snapshot!(error_of(&format!("{read}{read}")), @"");
+        let ok = r#"{"time_ns":2,"process":0,"type":"ok","#;
+        insta::assert_snapshot!(error_of(&format!("{read}{ok}\"value\":7}}")), @"");
+        insta::assert_snapshot!(error_of(&format!("{read}{ok}\"value\":\"7\",\"swapped\":true}}")), @"");
+        let twice = br#"{"time_ns":1,"process":0,"type":"invoke","f":"read","extra":1}"#;
+        let error = read_register(twice).unwrap_err();
+        insta::assert_snapshot!(error, @"");
+    }
+
+    fn read_register(
+        bytes: &[u8],
+    ) -> Result<History<cas_register::Op, cas_register::Ret>, JsonlError> {
+        super::read(bytes)
+    }
+}

@@ -1,0 +1,460 @@
+//! The search for a legal order: Wing & Gong's (1993) with Lowe's (2017) memory of configurations.
+//!
+//! A depth-first search over *configurations*: what has been linearized, and the state that this led to. The
+//! operation that must return next is tried first, then the others in order of return. Three things make
+//! it fast on histories of real systems.
+//!
+//! **Configurations are small.** All operations that returned before the position are linearized, so that a
+//! configuration is a position, the slots linearized in its window, the number of an interned state, and the
+//! optional operations used. A configuration whose every continuation failed is remembered, exactly. It cannot
+//! come back before that: every step linearizes one operation more.
+//!
+//! **A required operation that leaves the state as it is, and is legal now, is linearized at once, without
+//! an alternative** (`settle`). If there is a legal order in which it comes later, it can be moved here: it was
+//! already called, it changes nothing for those it passes, and it is legal here.
+//!
+//! **Optional operations are used as late as possible, and only if it makes a difference.** Whatever can be
+//! done after using some of them can also be done after using fewer, if the rest is equal; so a failed
+//! configuration also stands for those that used more. After an optional `i` in state `s`, an operation `o`
+//! is not tried if `o` alone leads from `s` to the same state (`i` was useless), or if `o` then `i` does (`i`
+//! can wait, for it has no deadline). Those that can stand in for each other are used in order of call.
+//!
+//! These rules do not lose a legal order together either. Suppose the search fails, and some of the
+//! configurations it entered do have a legal rest. Take the one, with its rest, for which (optional
+//! operations used in all, number of pairs of an optional operation before a required one that is still to
+//! come, length of the rest) is the least, in this order. If its first step was taken, it leads to a lesser one.
+//! If it was not, the rule that forbade it names one: an entered configuration with fewer optional operations
+//! used, or the parent with `i` moved behind `o`, or the same with the read moved to the front.
+
+use super::bits::Bits;
+use super::partition::{Entry, Partition};
+use crate::Model;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// How far a search came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// There is a legal order.
+    Valid,
+    /// There is none.
+    Invalid,
+    /// The step limit was reached; run again to go on.
+    Paused,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Config {
+    /// All required operations below this rank are linearized.
+    position: u32,
+    /// Interned.
+    state: u32,
+    /// Slots of the operations of the window that are linearized.
+    window: Bits,
+    /// Numbers (rank less `required`) of the optional operations that are used.
+    optional: Bits,
+}
+
+struct Frame {
+    config: Config,
+    /// The next candidate: an index into the window, or beyond it, the optional operations.
+    cursor: u32,
+    /// Length of the trail before this configuration's last operations.
+    trail: u32,
+    /// If the very last operation was an optional one: the state before it, and its rank.
+    lifted: Option<(u32, u32)>,
+}
+
+/// What a search can note down for an explanation.
+struct Notes {
+    /// By position: the configurations in which the search first came to it or beyond.
+    crossings: Vec<FxHashSet<Config>>,
+    /// The longest order found, by number of required operations: ranks, and the state after it.
+    longest: Vec<u32>,
+    last_state: u32,
+    longest_count: u32,
+}
+
+/// Whether an operation had taken effect when the search crossed a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Used {
+    Always,
+    Sometimes,
+    Never,
+}
+
+/// A search that can pause. Deterministic: the same entries take the same steps on every machine.
+pub(super) struct Search<'a, M: Model> {
+    model: &'a M,
+    partition: Partition<'a, M>,
+    states: States<M::State>,
+    stack: Vec<Frame>,
+    failed: Failed,
+    /// The ranks linearized on the way to the top of the stack, in order.
+    trail: Vec<u32>,
+    /// How many times the model was asked.
+    steps: u64,
+    furthest: u32,
+    outcome: Option<Progress>,
+    notes: Option<Notes>,
+}
+
+impl<'a, M: Model> Search<'a, M> {
+    /// A search for a legal order of the entries (in order of invocation), from `initial`.
+    pub(super) fn new(model: &'a M, entries: &[Entry<'a, M>], initial: M::State) -> Self {
+        Self::start(model, entries, initial, false)
+    }
+
+    /// The same, taking notes.
+    pub(super) fn with_notes(model: &'a M, entries: &[Entry<'a, M>], initial: M::State) -> Self {
+        Self::start(model, entries, initial, true)
+    }
+
+    fn start(model: &'a M, entries: &[Entry<'a, M>], initial: M::State, notes: bool) -> Self {
+        let partition = Partition::new(model, entries);
+        let notes = notes.then(|| Notes {
+            crossings: vec![FxHashSet::default(); partition.required as usize + 1],
+            longest: Vec::new(),
+            last_state: 0,
+            longest_count: 0,
+        });
+        let mut states = States::default();
+        let config = Config {
+            position: 0,
+            state: states.intern(initial),
+            window: Bits::new(partition.slot_count),
+            optional: Bits::new(partition.optional()),
+        };
+        let mut search = Search {
+            model,
+            states,
+            stack: Vec::new(),
+            failed: Failed::default(),
+            trail: Vec::with_capacity(partition.entries.len()),
+            steps: 0,
+            furthest: 0,
+            outcome: None,
+            partition,
+            notes,
+        };
+        search.enter(config, 0, None);
+        search
+    }
+
+    /// Goes on until decided, or until `limit` steps have been taken in all (and a few more).
+    pub(super) fn run(&mut self, limit: u64) -> Progress {
+        while self.outcome.is_none() {
+            if self.steps >= limit {
+                return Progress::Paused;
+            }
+            let Some(frame) = self.stack.last_mut() else {
+                self.outcome = Some(Progress::Invalid);
+                break;
+            };
+            let cursor = frame.cursor;
+            frame.cursor += 1;
+            let position = frame.config.position;
+            let window = self.partition.window(position);
+            if let Some(&rank) = window.get(cursor as usize) {
+                // A read that was legal here is already linearized: see `settle`.
+                let linearized = frame.config.window.get(self.partition.slots[rank as usize]);
+                if !linearized && !self.partition.read_only[rank as usize] {
+                    self.try_required(rank);
+                }
+            } else {
+                let rank = self.partition.required + (cursor - window.len() as u32);
+                if rank < self.partition.optional_end(position) {
+                    self.try_optional(rank);
+                } else {
+                    self.leave();
+                }
+            }
+        }
+        self.outcome.unwrap_or(Progress::Invalid)
+    }
+
+    /// Steps taken so far.
+    pub(super) fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The number of required operations.
+    pub(super) fn required(&self) -> u32 {
+        self.partition.required
+    }
+
+    /// The furthest position reached: so many required operations, in order of return, have a legal order.
+    /// If the search failed, the operation of this rank is the first that cannot return.
+    pub(super) fn furthest(&self) -> u32 {
+        self.furthest
+    }
+
+    /// The entries by rank.
+    pub(super) fn entries(&self) -> &[Entry<'a, M>] {
+        &self.partition.entries
+    }
+
+    /// The states that any operation was seen to lead to, in order of discovery.
+    pub(super) fn states(&self) -> &[M::State] {
+        &self.states.states
+    }
+
+    /// The ranks, in order, of the longest legal order found by a search that takes notes.
+    pub(super) fn longest(&self) -> &[u32] {
+        self.notes.as_ref().map_or(&[], |notes| &notes.longest)
+    }
+
+    /// The state after it.
+    pub(super) fn last_state(&self) -> Option<M::State> {
+        self.notes
+            .as_ref()
+            .map(|notes| self.states.get(notes.last_state).clone())
+    }
+
+    fn try_required(&mut self, rank: u32) {
+        let Some(frame) = self.stack.last() else {
+            return;
+        };
+        let (state, lifted) = (frame.config.state, frame.lifted);
+        let Some(next) = self.step(rank, state) else {
+            return;
+        };
+        if let Some((before, optional)) = lifted
+            && let Some(without) = self.step(rank, before)
+            && (without == next || self.step(optional, without) == Some(next))
+        {
+            return;
+        }
+        let Some(frame) = self.stack.last() else {
+            return;
+        };
+        let mut config = frame.config.clone();
+        config.window.insert(self.partition.slots[rank as usize]);
+        config.state = next;
+        self.linearize(rank, config, None);
+    }
+
+    fn try_optional(&mut self, rank: u32) {
+        let Some(frame) = self.stack.last() else {
+            return;
+        };
+        let used = &frame.config.optional;
+        let number = |rank| rank - self.partition.required;
+        let earlier = self.partition.earlier_alike(rank);
+        if used.get(number(rank)) || earlier.is_some_and(|earlier| !used.get(number(earlier))) {
+            return;
+        }
+        let (state, lifted) = (frame.config.state, frame.lifted);
+        let Some(next) = self.step(rank, state) else {
+            return;
+        };
+        if next == state {
+            return;
+        }
+        if let Some((before, _)) = lifted
+            && self.step(rank, before) == Some(next)
+        {
+            return;
+        }
+        let Some(frame) = self.stack.last() else {
+            return;
+        };
+        let mut config = frame.config.clone();
+        config.optional.insert(rank - self.partition.required);
+        config.state = next;
+        self.linearize(rank, config, Some((state, rank)));
+    }
+
+    fn linearize(&mut self, rank: u32, config: Config, lifted: Option<(u32, u32)>) {
+        let trail = self.trail.len() as u32;
+        self.trail.push(rank);
+        self.enter(config, trail, lifted);
+    }
+
+    /// Settles a new configuration and pushes it, unless it is known to fail.
+    fn enter(&mut self, mut config: Config, trail: u32, lifted: Option<(u32, u32)>) {
+        let (before, length) = (config.position, self.trail.len());
+        self.settle(&mut config);
+        self.furthest = self.furthest.max(config.position);
+        self.take_notes(before, &config);
+        if config.position == self.partition.required {
+            self.outcome = Some(Progress::Valid);
+        } else if self.failed.contains(&config) {
+            self.trail.truncate(trail as usize);
+        } else {
+            let lifted = lifted.filter(|_| self.trail.len() == length);
+            self.stack.push(Frame {
+                config,
+                cursor: 0,
+                trail,
+                lifted,
+            });
+        }
+    }
+
+    /// Linearizes all read-only operations that are legal now, and moves to the next operation that is not
+    /// linearized.
+    fn settle(&mut self, config: &mut Config) {
+        let partition = &self.partition;
+        // The state stays the same: what was called before this event has been looked at.
+        let mut seen = None;
+        while config.position < partition.required {
+            for &rank in partition.window(config.position) {
+                let entry = &partition.entries[rank as usize];
+                let slot = partition.slots[rank as usize];
+                if !partition.read_only[rank as usize]
+                    || Some(entry.called) < seen
+                    || config.window.get(slot)
+                {
+                    continue;
+                }
+                self.steps += 1;
+                let state = self.states.get(config.state);
+                if self.model.step(state, entry.op, entry.ret).is_some() {
+                    config.window.insert(slot);
+                    self.trail.push(rank);
+                }
+            }
+            seen = partition.entries[config.position as usize].returned;
+            let slot = partition.slots[config.position as usize];
+            if !config.window.get(slot) {
+                return;
+            }
+            config.window.remove(slot);
+            config.position += 1;
+        }
+    }
+
+    /// Marks the top configuration as failed and goes back to the one before.
+    fn leave(&mut self) {
+        if let Some(frame) = self.stack.pop() {
+            self.trail.truncate(frame.trail as usize);
+            self.failed.insert(frame.config);
+        }
+    }
+
+    /// The state after the operation in `state`, if it is legal there.
+    fn step(&mut self, rank: u32, state: u32) -> Option<u32> {
+        self.steps += 1;
+        let entry = &self.partition.entries[rank as usize];
+        let next = self
+            .model
+            .step(self.states.get(state), entry.op, entry.ret)?;
+        Some(self.states.intern(next))
+    }
+
+    fn take_notes(&mut self, before: u32, config: &Config) {
+        let Some(notes) = &mut self.notes else { return };
+        for position in before + 1..=config.position {
+            notes.crossings[position as usize].insert(config.clone());
+        }
+        let count = config.position + config.window.count();
+        if count > notes.longest_count {
+            notes.longest_count = count;
+            notes.longest.clone_from(&self.trail);
+            notes.last_state = config.state;
+        }
+    }
+
+    /// The states in which the search, taking notes, crossed `position` (above 0), in order of discovery.
+    pub(super) fn states_at(&self, position: u32) -> Vec<M::State> {
+        let mut states: Vec<u32> = self.crossing(position).map(|config| config.state).collect();
+        states.sort_unstable();
+        states.dedup();
+        let state = |&state: &u32| self.states.get(state).clone();
+        states.iter().map(state).collect()
+    }
+
+    /// Whether the operation had taken effect when the search, taking notes, crossed `position` (above 0), at
+    /// which it must have been open.
+    pub(super) fn used_at(&self, position: u32, rank: u32) -> Used {
+        let required = self.partition.required;
+        let used = |config: &Config| match rank.checked_sub(required) {
+            Some(number) => config.optional.get(number),
+            None => {
+                rank < config.position || config.window.get(self.partition.slots[rank as usize])
+            }
+        };
+        let (all, count) = (
+            self.crossing(position).count(),
+            self.crossing(position).filter(|c| used(c)).count(),
+        );
+        match count {
+            0 => Used::Never,
+            _ if count == all => Used::Always,
+            _ => Used::Sometimes,
+        }
+    }
+
+    fn crossing(&self, position: u32) -> impl Iterator<Item = &Config> {
+        let notes = self.notes.iter();
+        notes.flat_map(move |notes| &notes.crossings[position as usize])
+    }
+}
+
+/// Interned states: equal states have equal numbers.
+struct States<S> {
+    states: Vec<S>,
+    numbers: FxHashMap<S, u32>,
+}
+
+impl<S> Default for States<S> {
+    fn default() -> Self {
+        States {
+            states: Vec::new(),
+            numbers: FxHashMap::default(),
+        }
+    }
+}
+
+impl<S: Clone + Eq + std::hash::Hash> States<S> {
+    #[inline]
+    fn intern(&mut self, state: S) -> u32 {
+        if let Some(&number) = self.numbers.get(&state) {
+            return number;
+        }
+        let number = self.states.len() as u32;
+        self.states.push(state.clone());
+        self.numbers.insert(state, number);
+        number
+    }
+
+    #[inline]
+    fn get(&self, number: u32) -> &S {
+        &self.states[number as usize]
+    }
+}
+
+/// Configurations from which there is no legal order.
+#[derive(Default)]
+struct Failed {
+    /// Position, state and window, to the first of the sets of optional operations used.
+    first: FxHashMap<(u32, u32, Bits), u32>,
+    /// Each with the index of the next.
+    sets: Vec<(Bits, Option<u32>)>,
+}
+
+impl Failed {
+    /// Whether this configuration failed, or one that used fewer optional operations and is otherwise equal.
+    fn contains(&self, config: &Config) -> bool {
+        if self.sets.is_empty() {
+            return false;
+        }
+        let key = (config.position, config.state, config.window.clone());
+        let mut next = self.first.get(&key).copied();
+        while let Some(index) = next {
+            let (set, after) = &self.sets[index as usize];
+            if set.is_subset_of(&config.optional) {
+                return true;
+            }
+            next = *after;
+        }
+        false
+    }
+
+    fn insert(&mut self, config: Config) {
+        let index = self.sets.len() as u32;
+        let key = (config.position, config.state, config.window);
+        let after = self.first.insert(key, index);
+        self.sets.push((config.optional, after));
+    }
+}

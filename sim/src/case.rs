@@ -1,0 +1,201 @@
+//! A scenario of any protocol, ready to run: what campaigns, replays and the command line work with.
+
+use crate::panics;
+use crate::protocol::Protocol;
+use crate::replay::{self, Replay, ReplayError};
+use crate::run::{self, Faults, Finding, HARNESS_PROPERTIES, Verdict};
+use crate::scenario::{self, Expect, ScenarioError, ScenarioOf};
+use crate::world::{Stats, Trace, TraceDetail};
+use crate::Injection;
+use splitbrain_core::{Seed, Time};
+use std::fmt::Debug;
+use std::marker::PhantomData;
+use std::path::Path;
+
+/// What is known of one run, whatever the protocol.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Of this seed.
+    pub seed: Seed,
+    /// What was found.
+    pub verdict: Verdict,
+    /// One number for everything that happened.
+    pub digest: u64,
+    /// What happened, counted.
+    pub stats: Stats,
+    /// How long it lasted in virtual time.
+    pub virtual_time: Time,
+    /// The faults that were injected, resolved.
+    pub schedule: Vec<Injection>,
+    /// What happened in words, if it was asked for.
+    pub trace: Option<Trace>,
+    /// The history, one JSON object a line, if a trace was asked for.
+    pub history_jsonl: Option<Vec<u8>>,
+}
+
+/// A scenario of some protocol.
+pub trait Case: Debug + Send + Sync {
+    /// Its name: that of its file.
+    fn name(&self) -> &str;
+    /// What happens in it.
+    fn summary(&self) -> &str;
+    /// What a test expects of it.
+    fn expect(&self) -> &Expect;
+    /// How many nodes it has, servers and clients.
+    fn nodes(&self) -> usize;
+    /// How many of them are servers.
+    fn servers(&self) -> usize;
+    /// Runs one seed. The result depends on the arguments only, and the trace changes nothing but itself.
+    fn run(&self, seed: Seed, faults: &Faults, trace: Option<TraceDetail>) -> Report;
+    /// The text of a replay file for a run of this case.
+    ///
+    /// # Errors
+    /// What the serializer says.
+    fn replay_json(&self, report: &Report, finding: &Finding) -> Result<String, ReplayError>;
+}
+
+/// A protocol as a catalog lists it: how to read its scenarios and replays.
+#[derive(Clone, Copy, Debug)]
+pub struct ProtocolEntry {
+    /// Its name in scenarios.
+    pub name: &'static str,
+    from_toml: fn(&str, &str, &Path, &[String]) -> Result<Box<dyn Case>, ScenarioError>,
+    from_replay: fn(&str, &Path) -> Result<(Box<dyn Case>, Replay), ReplayError>,
+}
+
+impl ProtocolEntry {
+    /// The entry of a protocol.
+    pub const fn of<P: Protocol>() -> ProtocolEntry {
+        ProtocolEntry { name: P::NAME, from_toml: Prepared::<P>::from_toml, from_replay: Prepared::<P>::from_replay }
+    }
+
+    /// Makes a scenario file of this protocol ready to run, with `key=value` overrides.
+    ///
+    /// # Errors
+    /// What is wrong with the file, with its line.
+    pub fn load(&self, name: &str, text: &str, file: &Path, sets: &[String]) -> Result<Box<dyn Case>, ScenarioError> {
+        (self.from_toml)(name, text, file, sets)
+    }
+
+    /// Makes a replay file of this protocol ready to run.
+    ///
+    /// # Errors
+    /// What is wrong with the file, with its line.
+    pub fn load_replay(&self, text: &str, file: &Path) -> Result<(Box<dyn Case>, Replay), ReplayError> {
+        (self.from_replay)(text, file)
+    }
+}
+
+#[derive(Debug)]
+struct Prepared<P: Protocol> {
+    name: String,
+    scenario: ScenarioOf<P::Settings>,
+    protocol: PhantomData<P>,
+}
+
+impl<P: Protocol> Prepared<P> {
+    fn from_toml(name: &str, text: &str, file: &Path, sets: &[String]) -> Result<Box<dyn Case>, ScenarioError> {
+        let scenario = scenario::from_toml::<P::Settings>(text, file, sets)?;
+        check_with_protocol::<P>(&scenario).map_err(|invalid| invalid.located(text, file))?;
+        Ok(Box::new(Prepared::<P> { name: name.to_owned(), scenario, protocol: PhantomData }))
+    }
+
+    fn from_replay(text: &str, file: &Path) -> Result<(Box<dyn Case>, Replay), ReplayError> {
+        let (scenario, replay) = replay::parse::<P::Settings>(text, file)?;
+        let wrong = |invalid: scenario::Invalid| ReplayError::Wrong { file: file.to_owned(), message: invalid.to_string() };
+        scenario::validate(&scenario).map_err(wrong)?;
+        check_with_protocol::<P>(&scenario).map_err(wrong)?;
+        let name = replay.scenario.clone();
+        Ok((Box::new(Prepared::<P> { name, scenario, protocol: PhantomData }), replay))
+    }
+}
+
+/// Finds what only the protocol can know to be wrong.
+fn check_with_protocol<P: Protocol>(scenario: &ScenarioOf<P::Settings>) -> Result<(), scenario::Invalid> {
+    let servers = scenario.cluster.servers.get();
+    let clients = scenario.cluster.clients.get();
+    P::validate(&scenario.settings, servers, clients).map_err(|what| scenario::Invalid::new(&["settings"], what))?;
+    if P::invoked_at(servers, clients).is_empty() {
+        return Err(scenario::Invalid::new(&["cluster"], "nobody is there to ask for operations: expected clients = 1 or more"));
+    }
+    let invariants = P::invariants(&scenario.settings);
+    let known: Vec<&str> = invariants
+        .iter()
+        .map(|invariant| invariant.property())
+        .chain(P::HISTORY_PROPERTY)
+        .chain(HARNESS_PROPERTIES)
+        .collect();
+    let unknown = |property: &String| {
+        (!known.contains(&property.as_str())).then(|| {
+            format!("`{property}` is no property of {}: expected one of {}", P::NAME, known.join(", "))
+        })
+    };
+    if let Some(message) = scenario.checks.skip.iter().find_map(unknown) {
+        return Err(scenario::Invalid::new(&["checks", "skip"], message));
+    }
+    if let Some(message) = scenario.expect.property.as_ref().and_then(unknown) {
+        return Err(scenario::Invalid::new(&["expect", "property"], message));
+    }
+    Ok(())
+}
+
+impl<P: Protocol> Case for Prepared<P> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn summary(&self) -> &str {
+        &self.scenario.summary
+    }
+
+    fn expect(&self) -> &Expect {
+        &self.scenario.expect
+    }
+
+    fn nodes(&self) -> usize {
+        self.scenario.cluster.servers.get() + self.scenario.cluster.clients.get()
+    }
+
+    fn servers(&self) -> usize {
+        self.scenario.cluster.servers.get()
+    }
+
+    fn run(&self, seed: Seed, faults: &Faults, trace: Option<TraceDetail>) -> Report {
+        match panics::catch(|| run::run::<P>(&self.scenario, seed, faults, trace)) {
+            Ok(run) => {
+                let mut history = Vec::new();
+                // Writing to memory cannot fail.
+                let history_jsonl = trace.and_then(|_| P::write_history(&run.history, &mut history).ok());
+                Report {
+                    seed,
+                    verdict: run.verdict,
+                    digest: run.digest,
+                    stats: run.stats,
+                    virtual_time: run.virtual_time,
+                    schedule: run.schedule,
+                    trace: run.trace,
+                    history_jsonl: history_jsonl.map(|()| history),
+                }
+            }
+            // Not a node (that is a finding of the run) but an invariant, a checker or the simulator itself.
+            Err(message) => Report {
+                seed,
+                verdict: Verdict::Invalid(Finding {
+                    property: "panic".to_owned(),
+                    what: format!("outside of any node: {message}"),
+                    at: Time::ZERO,
+                }),
+                digest: 0,
+                stats: Stats::default(),
+                virtual_time: Time::ZERO,
+                schedule: Vec::new(),
+                trace: None,
+                history_jsonl: None,
+            },
+        }
+    }
+
+    fn replay_json(&self, report: &Report, finding: &Finding) -> Result<String, ReplayError> {
+        replay::to_json(&self.name, &self.scenario, report, finding)
+    }
+}

@@ -1,0 +1,91 @@
+//! What the harness must know of a protocol to put it under test.
+
+use crate::scenario::WorkloadSpec;
+use crate::world::World;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use splitbrain_check::History;
+use splitbrain_core::{Cluster, Invariant, Node, NodeId, Rng};
+use std::fmt::Debug;
+use std::io;
+
+/// A protocol as the harness sees it: how to set up its nodes, what its clients ask for, who is interesting, and what
+/// must hold. Everything else about it is its [`Node`].
+///
+/// The functions are pure; whatever is random comes from the stream that is passed in.
+pub trait Protocol: Debug + Send + Sync + 'static {
+    /// Its nodes.
+    type Node: Node;
+    /// What the table `[settings]` of a scenario may say.
+    type Settings: Clone + Debug + Default + Send + Sync + Serialize + DeserializeOwned;
+
+    /// Its name in scenarios.
+    const NAME: &'static str;
+
+    /// Says what is wrong with the settings for a cluster of this size, if anything is.
+    ///
+    /// # Errors
+    /// The contradiction, in words.
+    fn validate(settings: &Self::Settings, servers: usize, clients: usize) -> Result<(), String>;
+
+    /// The configuration of every node, servers first.
+    fn nodes(settings: &Self::Settings, servers: usize, clients: usize) -> Vec<<Self::Node as Node>::Config>;
+
+    /// The nodes at which client operations begin, one process at each: the clients, or the servers themselves if the
+    /// protocol has no clients.
+    fn invoked_at(servers: usize, clients: usize) -> Vec<NodeId>;
+
+    /// The next operation of a client: one that nobody else asks for, told apart by `nth`, and after `previous`, the
+    /// client's last operation, if that was answered.
+    fn operation(workload: &WorkloadSpec, nth: u64, previous: Option<(&OpOf<Self>, &RetOf<Self>)>, rng: &mut Rng) -> OpOf<Self>;
+
+    /// The operations that must succeed after healing, to be spread over the processes: final reads.
+    fn final_operations(workload: &WorkloadSpec) -> Vec<OpOf<Self>>;
+
+    /// The node that is interesting now: what `victims = "leader"` means.
+    fn leader(cluster: Cluster<'_, Self::Node>) -> Option<NodeId>;
+
+    /// Whether the healed cluster has converged.
+    ///
+    /// # Errors
+    /// What it is still waiting for, in words.
+    fn converged(cluster: Cluster<'_, Self::Node>) -> Result<(), String>;
+
+    /// What must hold after every event.
+    fn invariants(settings: &Self::Settings) -> Vec<Box<dyn Invariant<Self::Node>>>;
+
+    /// Judges the history of a run, within a budget of steps.
+    fn judge(history: &HistoryOf<Self>, budget_steps: u64) -> Judgement;
+
+    /// The name of the property that [`judge`](Protocol::judge) checks, if it checks one.
+    const HISTORY_PROPERTY: Option<&'static str>;
+
+    /// Writes the history in its native form, one JSON object a line.
+    ///
+    /// # Errors
+    /// What the writer says.
+    fn write_history(history: &HistoryOf<Self>, out: &mut dyn io::Write) -> io::Result<()>;
+}
+
+/// What the clients of a protocol ask for.
+pub type OpOf<P> = <<P as Protocol>::Node as Node>::Op;
+
+/// What they are answered.
+pub type RetOf<P> = <<P as Protocol>::Node as Node>::Ret;
+
+/// The history of a protocol's operations.
+pub type HistoryOf<P> = History<OpOf<P>, RetOf<P>>;
+
+/// The world of a protocol.
+pub type WorldOf<P> = World<<P as Protocol>::Node>;
+
+/// What a checker says of a history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// It is as it must be, or there is nothing to check.
+    Valid,
+    /// It is not; the counterexample in words.
+    Invalid(String),
+    /// The checker gave up, or the history is malformed; why.
+    Unknown(String),
+}

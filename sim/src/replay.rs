@@ -1,0 +1,158 @@
+//! Replay files: a failing run, small enough to be kept and read.
+
+use crate::case::Report;
+use crate::run::Finding;
+use crate::scenario::ScenarioOf;
+use crate::{Injection, span::Span};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use splitbrain_core::Seed;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// The version of the format. A file of another version is refused, not guessed at.
+const FORMAT: u32 = 1;
+
+/// A replay file that cannot be used.
+#[derive(Debug, Error)]
+pub enum ReplayError {
+    /// The file cannot be read or written.
+    #[error("{}: {source}", file.display())]
+    Io {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The text is not a replay file.
+    #[error("{}: {message}", file.display())]
+    Wrong {
+        /// Which file.
+        file: PathBuf,
+        /// Where, what was found and what was expected.
+        message: String,
+    },
+}
+
+/// What a replay file says besides its scenario.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replay {
+    /// The name of the scenario it came from.
+    pub scenario: String,
+    /// The version of Splitbrain that wrote it.
+    pub version: String,
+    /// The seed.
+    pub seed: Seed,
+    /// The digest of the run it came from: the same code replays to the same digest.
+    pub digest: u64,
+    /// What was found.
+    pub finding: Finding,
+    /// The faults, resolved: a replay injects these and draws none.
+    pub schedule: Vec<Injection>,
+}
+
+/// The file as it is written; documented by DESIGN.md.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[serde(bound(deserialize = "S: serde::de::DeserializeOwned + Default"))]
+struct File<S> {
+    format: u32,
+    version: String,
+    name: String,
+    seed: Seed,
+    digest: Hex,
+    finding: Finding,
+    schedule: Vec<Injection>,
+    scenario: ScenarioOf<S>,
+}
+
+/// Only what tells which protocol's settings to expect, and whether to go on at all.
+#[derive(Deserialize)]
+struct Head {
+    format: u32,
+    scenario: HeadScenario,
+}
+
+#[derive(Deserialize)]
+struct HeadScenario {
+    protocol: String,
+}
+
+/// A digest as people compare it. Not a number: 64 bits do not survive every JSON reader.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+struct Hex(u64);
+
+impl From<Hex> for String {
+    fn from(hex: Hex) -> String {
+        format!("{:016x}", hex.0)
+    }
+}
+
+impl TryFrom<String> for Hex {
+    type Error = String;
+    fn try_from(text: String) -> Result<Hex, String> {
+        u64::from_str_radix(&text, 16).map(Hex).map_err(|_| format!("`{text}` is not a digest: expected 16 hexadecimal digits"))
+    }
+}
+
+pub(crate) fn to_json<S: Clone + Serialize>(
+    name: &str,
+    scenario: &ScenarioOf<S>,
+    report: &Report,
+    finding: &Finding,
+) -> Result<String, ReplayError> {
+    let file = File {
+        format: FORMAT,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        name: name.to_owned(),
+        seed: report.seed,
+        digest: Hex(report.digest),
+        finding: finding.clone(),
+        schedule: report.schedule.clone(),
+        scenario: scenario.clone(),
+    };
+    let json = serde_json::to_string_pretty(&file)
+        .map_err(|error| ReplayError::Wrong { file: PathBuf::from(name), message: error.to_string() })?;
+    Ok(json + "\n")
+}
+
+/// Which protocol a replay file is of.
+///
+/// # Errors
+/// Text that is not JSON, not a replay file, or one of another format.
+pub fn protocol_of(text: &str, file: &Path) -> Result<String, ReplayError> {
+    let wrong = |message| ReplayError::Wrong { file: file.to_owned(), message };
+    let head: Head = serde_json::from_str(text)
+        .map_err(|error| wrong(format!("{error}: expected a replay file of format {FORMAT}")))?;
+    if head.format != FORMAT {
+        return Err(wrong(format!("a replay file of format {}: expected format {FORMAT}", head.format)));
+    }
+    Ok(head.scenario.protocol)
+}
+
+pub(crate) fn parse<S: DeserializeOwned + Default>(
+    text: &str,
+    file: &Path,
+) -> Result<(ScenarioOf<S>, Replay), ReplayError> {
+    let wrong = |message| ReplayError::Wrong { file: file.to_owned(), message };
+    let parsed: File<S> = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
+    let nodes = parsed.scenario.cluster.servers.get() + parsed.scenario.cluster.clients.get();
+    for (index, injection) in parsed.schedule.iter().enumerate() {
+        if let Some(node) = injection.fault.nodes().into_iter().find(|node| node.index() >= nodes) {
+            return Err(wrong(format!("schedule[{index}]: there is no {node}: the cluster has {nodes} nodes")));
+        }
+        if injection.lasting == Span::default() {
+            return Err(wrong(format!("schedule[{index}]: lasting: expected more than no time")));
+        }
+    }
+    let replay = Replay {
+        scenario: parsed.name,
+        version: parsed.version,
+        seed: parsed.seed,
+        digest: parsed.digest.0,
+        finding: parsed.finding,
+        schedule: parsed.schedule,
+    };
+    Ok((parsed.scenario, replay))
+}

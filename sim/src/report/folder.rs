@@ -1,0 +1,81 @@
+//! The failure folder: everything about one failing run, in one place.
+
+use super::timeline::{Timeline, timeline};
+use crate::case::{Case, Report};
+use crate::replay::ReplayError;
+use crate::run::{Faults, Finding, Verdict};
+use crate::world::TraceDetail;
+use splitbrain_core::{Seed, Time};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A failing run that was written down.
+#[derive(Clone, Debug)]
+pub struct FailureFolder {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The replay file in it.
+    pub replay: PathBuf,
+    /// The timeline of what led to the finding, as it stands in the report.
+    pub timeline: String,
+}
+
+/// How long before the finding the timeline begins.
+const LEAD_IN: Duration = Duration::from_secs(5);
+
+/// Runs the seed once more, loudly, and writes `replay.json`, `history.jsonl`, `trace.txt` and `report.txt` into
+/// `<dir>/<scenario>-<seed>/`. `None` if the seed does not fail.
+///
+/// # Errors
+/// What the file system says.
+pub fn write_failure(dir: &Path, case: &dyn Case, seed: Seed) -> Result<Option<FailureFolder>, ReplayError> {
+    let report = case.run(seed, &Faults::Drawn, Some(TraceDetail::Everything));
+    let Verdict::Invalid(finding) = &report.verdict else {
+        return Ok(None);
+    };
+    let name: String = case
+        .name()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' })
+        .collect();
+    let folder = dir.join(format!("{name}-{seed}"));
+    let replay = folder.join("replay.json");
+    let write = |file: &str, text: &[u8]| {
+        let file = folder.join(file);
+        fs::write(&file, text).map_err(|source| ReplayError::Io { file, source })
+    };
+    fs::create_dir_all(&folder).map_err(|source| ReplayError::Io { file: folder.clone(), source })?;
+    write("replay.json", case.replay_json(&report, finding)?.as_bytes())?;
+    write("history.jsonl", report.history_jsonl.as_deref().unwrap_or_default())?;
+    let mut lines = String::new();
+    for event in report.trace.iter().flat_map(|trace| &trace.events) {
+        let _ = writeln!(lines, "{event}");
+    }
+    write("trace.txt", lines.as_bytes())?;
+    let timeline = timeline_of(case, &report, finding);
+    let text = describe(case, &report, finding, &timeline, &replay);
+    write("report.txt", text.as_bytes())?;
+    Ok(Some(FailureFolder { folder, replay, timeline }))
+}
+
+fn timeline_of(case: &dyn Case, report: &Report, finding: &Finding) -> String {
+    let Some(trace) = &report.trace else { return String::new() };
+    let from = Time::ZERO.max(finding.at - LEAD_IN);
+    let what = Timeline { nodes: case.servers(), from, until: finding.at, operations: false, rows_max: 40, width: 110 };
+    timeline(trace, &what)
+}
+
+fn describe(case: &dyn Case, report: &Report, finding: &Finding, timeline: &str, replay: &Path) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "{}: {}\n", case.name(), case.summary());
+    let _ = writeln!(text, "seed {}, {} after {} of virtual time:", report.seed, finding.property, finding.at);
+    let _ = writeln!(text, "{}\n", finding.what);
+    let _ = writeln!(text, "faults:");
+    for injection in &report.schedule {
+        let _ = writeln!(text, "  {:>10} for {:>10}: {}", injection.at.to_string(), injection.lasting.to_string(), injection.fault);
+    }
+    let _ = writeln!(text, "\n{timeline}\nreplay: splitbrain replay {}", replay.display());
+    text
+}

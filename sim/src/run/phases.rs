@@ -1,0 +1,234 @@
+//! The two phases of a run (law 9): safety, then healing.
+
+use super::agenda::{Clients, FaultAgenda};
+use super::verdict::{Finding, Unknown, Verdict};
+use super::{CHECK_BUDGET_STEPS, FaultSource, Faults, Run};
+use crate::nemesis::Nemesis;
+use crate::protocol::{Judgement, OpOf, Protocol, WorldOf};
+use crate::scenario::{Require, ScenarioOf};
+use crate::world::{Stop, World, WorldConfig};
+use crate::LinkProfile;
+use splitbrain_core::{Invariant, NodeId, Seed, Time};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// How often convergence is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Properties that the harness itself checks, of every protocol.
+pub(crate) const HARNESS_PROPERTIES: [&str; 4] = ["panic", "livelock", "convergence", "final-reads"];
+
+/// A run that is under way.
+pub(super) struct Running<'a, P: Protocol> {
+    scenario: &'a ScenarioOf<P::Settings>,
+    seed: Seed,
+    pub(super) world: WorldOf<P>,
+    invariants: Vec<Box<dyn Invariant<P::Node>>>,
+    faults: FaultAgenda,
+    clients: Clients<P>,
+    leader: Option<NodeId>,
+    /// How often the leader was seen to be another than before.
+    leaders: u64,
+}
+
+impl<'a, P: Protocol> Running<'a, P> {
+    pub(super) fn new(scenario: &'a ScenarioOf<P::Settings>, seed: Seed, faults: &Faults) -> Self {
+        let servers = scenario.cluster.servers.get();
+        let clients = scenario.cluster.clients.get();
+        let links = LinkProfile {
+            latency: scenario.network.latency,
+            loss: scenario.network.loss,
+            duplication: scenario.network.duplication,
+        };
+        let config = WorldConfig { links, sync_latency: scenario.network.sync, ..WorldConfig::default() };
+        let world = World::new(seed, &config, P::nodes(&scenario.settings, servers, clients));
+        let source = match faults {
+            Faults::Drawn => {
+                let until = Time::ZERO + scenario.duration.0;
+                FaultSource::Drawn(Nemesis::new(seed, &scenario.nemesis, until))
+            }
+            Faults::Scheduled(schedule) => {
+                let mut schedule: VecDeque<_> = schedule.iter().cloned().collect();
+                schedule.make_contiguous().sort_by_key(|injection| injection.at);
+                FaultSource::Scheduled(schedule)
+            }
+        };
+        let ids = |range: std::ops::Range<usize>| range.map(NodeId::from_index).collect();
+        let mut invariants = P::invariants(&scenario.settings);
+        invariants.retain(|invariant| !skipped(scenario, invariant.property()));
+        Running {
+            scenario,
+            seed,
+            world,
+            invariants,
+            faults: FaultAgenda::new(source, ids(0..servers), ids(servers..servers + clients)),
+            clients: Clients::new(seed, scenario.workload, &P::invoked_at(servers, clients)),
+            leader: None,
+            leaders: 0,
+        }
+    }
+
+    pub(super) fn phases(&mut self) -> Result<(), Finding> {
+        self.safety()?;
+        self.heal();
+        self.converge()?;
+        self.final_reads()
+    }
+
+    /// Anything may break, until the scenario's duration is over.
+    fn safety(&mut self) -> Result<(), Finding> {
+        let end = Time::ZERO + self.scenario.duration.0;
+        while self.world.now() < end {
+            let agenda = self.faults.next_at().into_iter().chain(self.clients.next_at());
+            let until = agenda.min().map_or(end, |next| next.min(end));
+            self.advance(until)?;
+            if self.world.now() == until && until < end {
+                self.faults.act::<P>(&mut self.world);
+                self.clients.act(&mut self.world);
+            }
+            self.look_at_leader();
+        }
+        Ok(())
+    }
+
+    /// Runs until this time, or until operations have ended.
+    fn advance(&mut self, until: Time) -> Result<Vec<(usize, bool)>, Finding> {
+        let stop = self.world.run_until(until, &mut self.invariants);
+        let (property, what) = match stop {
+            Stop::Time => return Ok(Vec::new()),
+            Stop::Ended => return Ok(self.clients.go_on(&mut self.world)),
+            Stop::Violation(violation) => (violation.property, violation.what),
+            Stop::Panic { node, message } => ("panic", format!("{node} panics: {message}")),
+            Stop::Livelock { node, events } => {
+                ("livelock", format!("{events} events without time passing, the last one at {node}"))
+            }
+        };
+        Err(self.finding(property, what))
+    }
+
+    fn finding(&self, property: &str, what: String) -> Finding {
+        Finding { property: property.to_owned(), what, at: self.world.now() }
+    }
+
+    fn look_at_leader(&mut self) {
+        let leader = P::leader(self.world.cluster());
+        if leader.is_some() && leader != self.leader {
+            self.leader = leader;
+            self.leaders += 1;
+        }
+    }
+
+    /// Undoes every fault and makes the links plain. Nothing breaks from here on.
+    fn heal(&mut self) {
+        self.faults.heal::<P>(&mut self.world);
+        let network = &self.scenario.network;
+        let links = LinkProfile { latency: network.latency, loss: network.loss, duplication: network.duplication };
+        self.world.set_links(&links.plain());
+        self.world.trace_fault(&[], || "healed: from here on nothing breaks".to_owned());
+    }
+
+    /// Waits until the last answers are there and the protocol says that the cluster has converged.
+    fn converge(&mut self) -> Result<(), Finding> {
+        let deadline = self.world.now() + self.scenario.converge_within.0;
+        loop {
+            let waiting = self.clients.waiting().next();
+            let reason = match (waiting, P::converged(self.world.cluster())) {
+                (None, Ok(())) => return Ok(()),
+                (_, Err(reason)) => reason,
+                (Some(node), Ok(())) => format!("{node} has had no answer to its last operation"),
+            };
+            if self.world.now() >= deadline {
+                if skipped(self.scenario, "convergence") {
+                    return Ok(());
+                }
+                let within = self.scenario.converge_within;
+                let what = format!("{within} after everything was healed, the cluster still waits: {reason}");
+                return Err(self.finding("convergence", what));
+            }
+            let next = (self.world.now() + LOOK_EVERY).min(deadline);
+            self.advance(next)?;
+            self.look_at_leader();
+        }
+    }
+
+    /// Every final operation must succeed; one whose outcome is unknown is tried again until time is up.
+    fn final_reads(&mut self) -> Result<(), Finding> {
+        let deadline = self.world.now() + self.scenario.converge_within.0;
+        let mut to_do: VecDeque<OpOf<P>> = P::final_operations(&self.scenario.workload).into();
+        let mut open: Vec<Option<OpOf<P>>> = (0..self.clients.len()).map(|_| None).collect();
+        loop {
+            for (index, slot) in open.iter_mut().enumerate().filter(|(_, slot)| slot.is_none()) {
+                let Some(op) = to_do.front() else { break };
+                if self.clients.begin(&mut self.world, index, op.clone()) {
+                    *slot = to_do.pop_front();
+                }
+            }
+            let Some(unanswered) = open.iter().flatten().chain(&to_do).next() else {
+                return Ok(());
+            };
+            if self.world.now() >= deadline {
+                if skipped(self.scenario, "final-reads") {
+                    return Ok(());
+                }
+                let within = self.scenario.converge_within;
+                let what = format!("{within} after convergence there is still no answer to {unanswered:?}");
+                return Err(self.finding("final-reads", what));
+            }
+            for (index, ok) in self.advance(deadline)? {
+                let op = open[index].take();
+                if !ok {
+                    to_do.extend(op);
+                }
+            }
+        }
+    }
+
+    /// The verdict on a run in which no invariant was violated.
+    pub(super) fn judge(&self) -> Verdict {
+        if let Some(property) = P::HISTORY_PROPERTY.filter(|property| !skipped(self.scenario, property)) {
+            match P::judge(self.world.history(), CHECK_BUDGET_STEPS) {
+                Judgement::Valid => {}
+                Judgement::Invalid(what) => return Verdict::Invalid(self.finding(property, what)),
+                Judgement::Unknown(why) => return Verdict::Unknown(Unknown::GaveUp(why)),
+            }
+        }
+        match self.missing() {
+            Some(missing) => Verdict::Unknown(Unknown::Vacuous(missing)),
+            None => Verdict::Valid,
+        }
+    }
+
+    /// What the scenario requires and did not happen.
+    fn missing(&self) -> Option<String> {
+        let Require { ops_ok, leaders, faults, dropped_by_partition, dropped_by_loss, duplicated } =
+            self.scenario.require;
+        let stats = self.world.stats();
+        let required = [
+            ("operations that took effect", ops_ok, stats.ops_ok),
+            ("leaders", leaders, self.leaders),
+            ("faults", faults, self.faults.injected.len() as u64),
+            ("messages dropped by a partition", dropped_by_partition, stats.dropped_by_partition),
+            ("messages lost", dropped_by_loss, stats.dropped_by_loss),
+            ("messages duplicated", duplicated, stats.duplicated),
+        ];
+        let short = required.iter().find(|(_, expected, found)| found < expected);
+        short.map(|(what, expected, found)| format!("{found} {what}, where the scenario requires {expected}"))
+    }
+
+    pub(super) fn finish(mut self, verdict: Verdict) -> Run<P> {
+        Run {
+            seed: self.seed,
+            verdict,
+            digest: self.world.digest(),
+            stats: *self.world.stats(),
+            virtual_time: self.world.now(),
+            schedule: self.faults.injected,
+            trace: self.world.take_trace(),
+            history: self.world.into_history(),
+        }
+    }
+}
+
+fn skipped<S>(scenario: &ScenarioOf<S>, property: &str) -> bool {
+    scenario.checks.skip.iter().any(|skipped| skipped == property)
+}

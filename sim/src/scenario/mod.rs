@@ -1,0 +1,13 @@
+//! A scenario: one TOML file, one test.
+
+mod error;
+mod load;
+mod spec;
+
+pub use error::ScenarioError;
+pub(crate) use load::{Invalid, from_toml, validate};
+pub use load::{head, Head};
+pub use spec::{
+    Checks, ClusterSpec, Count, Expect, ExpectedVerdict, FaultKind, FaultSpec, NetworkSpec, OneOrMany, Require, Scenario,
+    ScenarioOf, Victims, WorkloadSpec,
+};
