@@ -127,8 +127,7 @@ impl Client {
         match timer {
             Timer::Try => {
                 self.redirects = 0;
-                self.turn = (self.turn + 1) % self.servers.len();
-                self.asks = self.servers[self.turn];
+                self.next_turn();
                 self.ask(cx);
             }
             Timer::Deadline => self.finish(
@@ -166,6 +165,16 @@ impl Client {
         };
         cx.send(self.asks, Message::Request(request));
         try_again_after(self.settings.client_try_ms, cx);
+    }
+
+    fn next_turn(&mut self) {
+        let count = self.servers.len();
+        self.turn = (self.turn + 1) % count;
+        if self.servers[self.turn] == self.asks {
+            // It has just been asked, in vain.
+            self.turn = (self.turn + 1) % count;
+        }
+        self.asks = self.servers[self.turn];
     }
 
     /// A server that was asked does not lead.

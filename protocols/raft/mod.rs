@@ -45,7 +45,7 @@
 //!
 //! * A server counts itself, as a voter and as a holder of entries, when its own disk has confirmed; the paper leaves
 //!   open when. Others are never counted for less.
-//! * Replication is pipelined: when the logs are known to agree, the leader does not wait for an answer before it
+//! * Replication is pipelined: until a follower refuses a request, the leader does not wait for an answer before it
 //!   sends the next entries, up to a bound (`Pace` in `progress.rs`).
 //! * A registration carries a random nonce, so that an answer meant for a client's life before a crash is not taken
 //!   for an answer to its present one (`client.rs`).

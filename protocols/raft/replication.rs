@@ -26,7 +26,7 @@ impl Leader {
     /// A leader of that many followers, which knows nothing of their logs yet.
     pub(super) fn new(followers: usize, last_index: Index) -> Leader {
         Leader {
-            followers: vec![Progress::new(last_index.next()); followers],
+            followers: vec![Progress::new(last_index); followers],
             waiting: VecDeque::new(),
         }
     }

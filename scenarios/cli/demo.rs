@@ -5,7 +5,7 @@ use crate::catalog;
 use anyhow::{Context as _, bail};
 use splitbrain::case::Case;
 use splitbrain::report::{Timeline, timeline, write_failure};
-use splitbrain::run::{Faults, Verdict};
+use splitbrain::run::{Faults, Finding, Verdict};
 use splitbrain::world::{Trace, TraceDetail};
 use splitbrain::{Injection, Seed, Time};
 use std::io::{Write as _, stdout};
@@ -38,7 +38,7 @@ pub(super) fn demo(arguments: &Arguments) -> anyhow::Result<Status> {
     let Verdict::Invalid(finding) = &report.verdict else { bail!("{SPLITS}: no finding") };
     let split = report.schedule.first().context("the scenario has no partition")?;
     let split_at = Time::ZERO + split.at.0;
-    write!(out, "{}", picture(&*bully, report.trace.as_ref(), split_at, finding.at))?;
+    write!(out, "{}", picture(&*bully, report.trace.as_ref(), split_at, finding.at, Some(finding)))?;
     writeln!(out, "\nseed {}: {} at {}", report.seed, finding.property, finding.at)?;
     writeln!(out, "{}\n", finding.what)?;
 
@@ -47,7 +47,7 @@ pub(super) fn demo(arguments: &Arguments) -> anyhow::Result<Status> {
     let held = raft.run(report.seed, &Faults::Scheduled(faults), Some(TraceDetail::Notes));
     writeln!(out, "The same seed and the same faults, and five Raft servers:\n")?;
     let until = split_at + split.lasting.0 + Duration::from_secs(1);
-    write!(out, "{}", picture(&*raft, held.trace.as_ref(), split_at, until))?;
+    write!(out, "{}", picture(&*raft, held.trace.as_ref(), split_at, until, None))?;
     if held.verdict != Verdict::Valid {
         bail!("{HOLDS}: Raft does not hold: {}", held.verdict);
     }
@@ -62,7 +62,7 @@ pub(super) fn demo(arguments: &Arguments) -> anyhow::Result<Status> {
     Ok(Status::Valid)
 }
 
-fn picture(case: &dyn Case, trace: Option<&Trace>, from: Time, until: Time) -> String {
-    let what = Timeline { nodes: case.servers(), from, until, operations: false, rows_max: 12, width: 100 };
+fn picture(case: &dyn Case, trace: Option<&Trace>, from: Time, until: Time, finding: Option<&Finding>) -> String {
+    let what = Timeline { nodes: case.servers(), from, until, operations: false, rows_max: 12, width: 100, finding };
     trace.map_or(String::new(), |trace| timeline(trace, &what))
 }

@@ -28,10 +28,11 @@ pub(super) fn replay(arguments: &Arguments) -> anyhow::Result<Status> {
     let mut out = stdout().lock();
     writeln!(out, "{}: {}", case.name(), case.summary())?;
     writeln!(out, "seed {}, {} faults", replay.seed, replay.schedule.len())?;
-    let end = match &report.verdict {
-        Verdict::Invalid(finding) => finding.at,
-        _ => report.virtual_time,
+    let finding = match &report.verdict {
+        Verdict::Invalid(finding) => Some(finding),
+        _ => None,
     };
+    let end = finding.map_or(report.virtual_time, |finding| finding.at);
     if let Some(trace) = &report.trace {
         if arguments.trace {
             for event in &trace.events {
@@ -39,8 +40,8 @@ pub(super) fn replay(arguments: &Arguments) -> anyhow::Result<Status> {
             }
         } else {
             let from = Time::ZERO.max(end - Duration::from_secs(5));
-            let what =
-                Timeline { nodes: case.servers(), from, until: end, operations: false, rows_max: 40, width: 110 };
+            let nodes = case.servers();
+            let what = Timeline { nodes, from, until: end, operations: false, rows_max: 40, width: 110, finding };
             writeln!(out, "\n{}", timeline(trace, &what))?;
         }
     }

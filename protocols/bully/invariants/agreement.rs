@@ -1,6 +1,6 @@
 //! Everybody obeys the highest.
 
-use crate::bully::observe::{allegiances, highest};
+use crate::bully::observe::{allegiances, coordinator, highest};
 use crate::bully::{Member, Settings};
 use splitbrain_core::{Cluster, Invariant, Links, NodeId, Status, Time, Violation};
 use std::time::Duration;
@@ -46,20 +46,20 @@ impl Agreement {
     fn differs(&self, cluster: Cluster<'_, Member>) -> bool {
         self.links != *cluster.links()
             || processes(cluster).ne(self.processes.iter().copied())
-            || cluster.now.since(self.seen) > self.longest_silence()
+            || self.was_stopped(cluster)
     }
 
-    /// The longest time without an event while somebody runs: once settled a heartbeat, before that any timer.
-    fn longest_silence(&self) -> Duration {
+    /// Whether so long nothing has happened that processes must have been stopped, unseen: a coordinator lets no more
+    /// than a heartbeat pass, and without one some timer runs out.
+    fn was_stopped(&self, cluster: Cluster<'_, Member>) -> bool {
         let settings = &self.settings;
-        Duration::from_millis(match self.settled {
-            Some(_) => settings.heartbeat_ms,
-            None => settings
-                .heartbeat_ms
-                .max(settings.coordinator_timeout_ms)
-                .max(settings.answer_timeout_ms)
-                .max(settings.coordinator_wait_ms),
-        })
+        let longest = settings
+            .coordinator_timeout_ms
+            .max(settings.answer_timeout_ms)
+            .max(settings.coordinator_wait_ms);
+        let quiet = cluster.now.since(self.seen);
+        quiet > Duration::from_millis(settings.heartbeat_ms)
+            && (quiet > Duration::from_millis(longest) || coordinator(cluster).is_some())
     }
 
     /// Begins the wait anew.

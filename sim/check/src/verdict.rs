@@ -95,6 +95,8 @@ pub struct Start {
     /// The states that the key could be in, in words: `x is 2`. At least one; the first is that in which
     /// [`Counterexample::longest`] starts.
     pub states: Vec<String>,
+    /// So many writes were open and may have changed the state then or later, but do not help; they are left out.
+    pub open: usize,
     /// The last operation invoked before that can have led to the first state.
     pub last: Option<Shown>,
 }
@@ -187,6 +189,13 @@ impl fmt::Display for Start {
         }
         if let Some(last) = &self.last {
             write!(f, ",\n     last by {}", last.words)?;
+        }
+        if self.open > 0 {
+            let open = self.open;
+            write!(
+                f,
+                "\n     ({open} more still open then, which do not help in any order)"
+            )?;
         }
         writeln!(f)
     }

@@ -63,7 +63,7 @@ pub fn write_failure(dir: &Path, case: &dyn Case, seed: Seed) -> Result<Option<F
 fn timeline_of(case: &dyn Case, report: &Report, finding: &Finding) -> String {
     let Some(trace) = &report.trace else { return String::new() };
     let from = Time::ZERO.max(finding.at - LEAD_IN);
-    let what = Timeline { nodes: case.servers(), from, until: finding.at, operations: false, rows_max: 40, width: 110 };
+    let what = Timeline { nodes: case.servers(), from, until: finding.at, operations: false, rows_max: 40, width: 110, finding: Some(finding) };
     timeline(trace, &what)
 }
 

@@ -1,15 +1,17 @@
 //! A run as a picture in text: time goes down, one column per node.
 
+use crate::run::Finding;
 use crate::world::{Trace, TraceEvent, What};
 use splitbrain_core::{NodeId, Time};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// What to show of a trace.
 #[derive(Clone, Debug)]
-pub struct Timeline {
+pub struct Timeline<'a> {
     /// How many nodes get a column: the first so many.
     pub nodes: usize,
-    /// From when.
+    /// From when. What each node said last before that stands in the first row.
     pub from: Time,
     /// Until when.
     pub until: Time,
@@ -19,61 +21,120 @@ pub struct Timeline {
     pub rows_max: usize,
     /// The width of the whole picture in characters.
     pub width: usize,
+    /// What was found, for the last row.
+    pub finding: Option<&'a Finding>,
 }
 
 const TIME_WIDTH: usize = 9;
 const COLUMN_MIN: usize = 11;
 
+/// A row: what one or more nodes say, or a line across all of them.
+#[derive(Debug)]
+enum Row {
+    /// By column.
+    Cells(BTreeMap<usize, String>),
+    /// Filled up with this character.
+    Across(String, char),
+}
+
 /// Draws the timeline. Faults go across all columns; what a node says stands in its own.
-pub fn timeline(trace: &Trace, what: &Timeline) -> String {
-    let column = (what.width.saturating_sub(TIME_WIDTH) / what.nodes.max(1)).max(COLUMN_MIN);
-    let shown: Vec<&TraceEvent> = trace.events.iter().filter(|event| is_shown(event, what)).collect();
-    let left_out = shown.len().saturating_sub(what.rows_max);
+pub fn timeline(trace: &Trace, what: &Timeline<'_>) -> String {
+    let column = (what.width.saturating_sub(TIME_WIDTH + 2) / what.nodes.max(1)).max(COLUMN_MIN);
+    let mut rows = rows(trace, what);
+    let left_out = rows.len().saturating_sub(what.rows_max);
+    rows.drain(..left_out);
+    let header = (0..what.nodes).map(|index| (index, NodeId::from_index(index).to_string())).collect();
     let mut picture = String::new();
-    let header = (0..what.nodes).map(|index| format!("{:<column$}", NodeId::from_index(index).to_string()));
-    put(&mut picture, &format!("{:>TIME_WIDTH$}  {}", "time", header.collect::<String>()));
-    if left_out > 0 {
-        put(&mut picture, &format!("{:>TIME_WIDTH$}  ({left_out} earlier events)", ".."));
+    draw(&mut picture, "time", &Row::Cells(header), what.nodes, column, ' ');
+    let before = before(trace, what);
+    if !before.is_empty() {
+        draw(&mut picture, "before", &Row::Cells(before), what.nodes, column, '|');
     }
-    for event in &shown[left_out..] {
-        row(&mut picture, event, what.nodes, column);
+    if left_out > 0 {
+        let words = format!("({left_out} earlier rows)");
+        draw(&mut picture, "..", &Row::Across(words, ' '), what.nodes, column, ' ');
+    }
+    for (at, row) in &rows {
+        draw(&mut picture, &at.to_string(), row, what.nodes, column, '|');
+    }
+    if let Some(finding) = what.finding {
+        let row = Row::Across(format!("!! {} ", finding.property), '!');
+        draw(&mut picture, &finding.at.to_string(), &row, what.nodes, column, '|');
     }
     picture
 }
 
-fn is_shown(event: &TraceEvent, what: &Timeline) -> bool {
-    let shown = match &event.what {
-        What::Note { node, .. } | What::Start { node, incarnation: 1.. } => node.index() < what.nodes,
-        What::Fault { .. } => true,
-        What::Invoke { .. } | What::End { .. } => what.operations,
-        _ => false,
-    };
-    shown && (what.from..=what.until).contains(&event.at)
+/// What each node had said last when the picture begins, unless it was down.
+fn before(trace: &Trace, what: &Timeline<'_>) -> BTreeMap<usize, String> {
+    let mut said = BTreeMap::new();
+    for event in trace.events.iter().take_while(|event| event.at < what.from) {
+        if let What::Note { node, words } = &event.what
+            && node.index() < what.nodes
+        {
+            said.insert(node.index(), words.clone());
+        }
+    }
+    said
 }
 
-fn row(picture: &mut String, event: &TraceEvent, nodes: usize, column: usize) {
-    let time = event.at.to_string();
-    let (node, words) = match &event.what {
-        What::Fault { words, .. } => {
-            let width = column * nodes;
-            put(picture, &format!("{time:>TIME_WIDTH$}  {:=<width$}", format!("== {words} ")));
-            return;
+fn rows(trace: &Trace, what: &Timeline<'_>) -> Vec<(Time, Row)> {
+    let mut rows: Vec<(Time, Row)> = Vec::new();
+    // The column of the last row, if one node alone spoke in it: what it adds at the same instant joins that row.
+    let mut speaking = None;
+    for event in trace.events.iter().filter(|event| (what.from..=what.until).contains(&event.at)) {
+        let Some(row) = row(event, what) else { continue };
+        let speaks = match &row {
+            Row::Cells(cells) => cells.first_key_value().map(|(&column, _)| (event.at, column)),
+            Row::Across(..) => None,
+        };
+        match (rows.last_mut(), row) {
+            (Some((_, Row::Cells(said))), Row::Cells(more)) if speaks.is_some() && speaks == speaking => {
+                for (column, words) in more {
+                    let _ = write!(said.entry(column).or_default(), ", {words}");
+                }
+            }
+            (_, row) => rows.push((event.at, row)),
         }
-        What::Note { node, words } => (*node, words.clone()),
-        What::Start { node, .. } => (*node, "restarts".to_owned()),
-        What::Invoke { node, process, op } => (*node, format!("{process} invokes {op}")),
-        What::End { node, process, outcome } => (*node, format!("{process} {outcome}")),
-        _ => return,
+        speaking = speaks;
+    }
+    rows
+}
+
+fn row(event: &TraceEvent, what: &Timeline<'_>) -> Option<Row> {
+    let (node, words) = match &event.what {
+        What::Fault { words, .. } => return Some(Row::Across(format!("== {words} "), '=')),
+        What::Note { node, words } if node.index() < what.nodes => (*node, words.clone()),
+        What::Start { node, incarnation: 1.. } if node.index() < what.nodes => (*node, "restarts".to_owned()),
+        What::Invoke { node, process, op } if what.operations => (*node, format!("{process} invokes {op}")),
+        What::End { node, process, outcome } if what.operations => (*node, format!("{process} {outcome}")),
+        _ => return None,
     };
-    // A client without a column speaks in the first one, by name.
-    let (at, words) = if node.index() < nodes { (node.index(), words) } else { (0, format!("{node}: {words}")) };
-    let width = if node.index() < nodes { column - 1 } else { column * nodes };
-    for (nth, line) in wrap(&words, width).into_iter().enumerate() {
-        let time = if nth == 0 { time.as_str() } else { "" };
-        let cells: String = (0..nodes).map(|index| {
-            if index < at { format!("{:<column$}", "|") } else if index == at { format!("{line:<column$}") } else { format!("{:<column$}", "|") }
-        }).collect();
-        put(picture, &format!("{time:>TIME_WIDTH$}  {cells}"));
+    if node.index() < what.nodes {
+        Some(Row::Cells(BTreeMap::from([(node.index(), words)])))
+    } else {
+        // A client without a column speaks across all of them, by name.
+        Some(Row::Across(format!("{node}: {words}"), ' '))
+    }
+}
+
+fn draw(picture: &mut String, time: &str, row: &Row, nodes: usize, column: usize, empty: char) {
+    let cells = match row {
+        Row::Across(words, fill) => {
+            let length = words.chars().count();
+            let filled = words.chars().chain(std::iter::repeat_n(*fill, (column * nodes).saturating_sub(length)));
+            return put(picture, &format!("{time:>TIME_WIDTH$}  {}", filled.collect::<String>()));
+        }
+        Row::Cells(cells) => cells,
+    };
+    let wrapped: Vec<Vec<String>> =
+        (0..nodes).map(|index| cells.get(&index).map_or(Vec::new(), |words| wrap(words, column - 1))).collect();
+    for line in 0..wrapped.iter().map(Vec::len).max().unwrap_or(0) {
+        let cell = |lines: &Vec<String>| match lines.get(line) {
+            Some(words) => format!("{words:<column$}"),
+            None => format!("{:<column$}", empty.to_string()),
+        };
+        let time = if line == 0 { time } else { "" };
+        put(picture, &format!("{time:>TIME_WIDTH$}  {}", wrapped.iter().map(cell).collect::<String>()));
     }
 }
 
@@ -109,25 +170,39 @@ mod tests {
         let mut push = |ms, what| trace.push(Time::from_millis(ms), what);
         push(0, What::Start { node: n(0), incarnation: 0 });
         push(10, What::Note { node: n(2), words: "becomes coordinator".into() });
+        push(12, What::Note { node: n(1), words: "obeys n3".into() });
         push(2000, What::Fault { nodes: vec![n(0)], words: "partition halves: n1 n2 | n3".into() });
         push(2251, What::Note { node: n(1), words: "suspects n3: no heartbeat for 250ms".into() });
+        push(2251, What::Note { node: n(1), words: "starts an election".into() });
         push(2300, What::Start { node: n(0), incarnation: 1 });
         push(2400, What::Invoke { node: n(3), process: ProcessId(0), op: "get x".into() });
-        let all = Timeline { nodes: 3, from: Time::ZERO, until: Time::MAX, operations: true, rows_max: 20, width: 72 };
+        let finding = Finding { property: "split-brain".into(), what: String::new(), at: Time::from_millis(2500) };
+        let all = Timeline {
+            nodes: 3,
+            from: Time::from_millis(100),
+            until: Time::MAX,
+            operations: true,
+            rows_max: 20,
+            width: 72,
+            finding: Some(&finding),
+        };
         insta::assert_snapshot!(timeline(&trace, &all), @r"
-             time  n1                   n2                   n3
-           0.010s  |                    |                    becomes coordinator
-           2.000s  == partition halves: n1 n2 | n3 ===============================
-           2.251s  |                    suspects n3: no      |
-                   |                    heartbeat for 250ms  |
-           2.300s  restarts             |                    |
-           2.400s  n4: p0 invokes get x |                    |
+          time  n1                  n2                  n3
+        before  |                   obeys n3            becomes coordinator
+        2.000s  == partition halves: n1 n2 | n3 ============================
+        2.251s  |                   suspects n3: no     |
+                |                   heartbeat for       |
+                |                   250ms, starts an    |
+                |                   election            |
+        2.300s  restarts            |                   |
+        2.400s  n4: p0 invokes get x
+        2.500s  !! split-brain !!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!
         ");
-        let last = Timeline { rows_max: 1, operations: false, width: 0, ..all };
+        let last = Timeline { rows_max: 1, operations: false, width: 0, from: Time::ZERO, finding: None, ..all };
         insta::assert_snapshot!(timeline(&trace, &last), @r"
-             time  n1         n2         n3
-               ..  (3 earlier events)
-           2.300s  restarts   |          |
+          time  n1         n2         n3
+            ..  (4 earlier rows)
+        2.300s  restarts   |          |
         ");
     }
 }

@@ -221,7 +221,9 @@ impl<'a, M: Model> Failure<'a, '_, M> {
                 continue;
             };
             let legal = |state: &M::State| self.step(state, entry).is_some();
-            let others = prefix.iter().filter(|other| other.id != entry.id);
+            let others = prefix
+                .iter()
+                .filter(|other| other.id != entry.id && Some(other.called) < entry.returned);
             let possible = match self.last_leading_to(others, search, legal) {
                 Some(shown) => Possible::After(shown),
                 None if legal(&self.model.initial()) => Possible::AtFirst,
@@ -260,9 +262,26 @@ impl<'a, M: Model> Failure<'a, '_, M> {
                 completed.map(|at| at.time_ns)
             }),
             completed: window.position as usize,
+            open: self.open_and_left_out(window, search),
             states: states.collect(),
             last: self.last_leading_to(outside, search, |state| *state == window.starts[0]),
         }
+    }
+
+    /// How many operations that may have changed the state after the window's start are not in the window.
+    fn open_and_left_out(&self, window: &Window<'a, M>, search: &Search<'a, M>) -> usize {
+        let Some(last) = window.position.checked_sub(1) else {
+            return 0;
+        };
+        let cut = search.entries()[last as usize].returned;
+        let left_out = (0..).zip(search.entries()).filter(|(rank, entry)| {
+            Some(entry.called) < cut
+                && entry.returned.is_none_or(|returned| Some(returned) > cut)
+                && !entry.is_read_only(self.model)
+                && window.entries.iter().all(|kept| kept.id != entry.id)
+                && search.used_at(window.position, *rank) != Used::Always
+        });
+        left_out.count()
     }
 
     /// The last called of the entries that can change the state to one that is as wanted.

@@ -98,14 +98,18 @@ pub(super) struct Partition<'a, M: Model> {
 impl<'a, M: Model> Partition<'a, M> {
     /// Arranges entries, which come in order of invocation. Time and space: the sum of the windows' lengths.
     pub(super) fn new(model: &M, entries: &[Entry<'a, M>]) -> Self {
-        let mut ranked: Vec<_> = entries
-            .iter()
-            .filter(|e| e.returned.is_some())
-            .copied()
-            .collect();
-        ranked.sort_unstable_by_key(|entry| entry.returned);
-        let required = ranked.len();
-        let last_return = ranked.last().and_then(|entry| entry.returned);
+        // By return, and then the ranks by call, for the price of one sort.
+        let returns = |(index, entry): (u32, &Entry<'a, M>)| Some((entry.returned?, index));
+        let mut order: Vec<(u32, u32)> = (0..).zip(entries).filter_map(returns).collect();
+        order.sort_unstable();
+        let required = order.len();
+        let last_return = order.last().map(|(returned, _)| *returned);
+        let mut ranks = vec![None; entries.len()];
+        let mut ranked = Vec::with_capacity(entries.len());
+        for (rank, (_, index)) in (0..).zip(order) {
+            ranks[index as usize] = Some(rank);
+            ranked.push(entries[index as usize]);
+        }
         // Left out: what nobody saw and changes nothing, and what was called when all the rest was over.
         ranked.extend(entries.iter().filter(|entry| {
             entry.returned.is_none()
@@ -126,16 +130,15 @@ impl<'a, M: Model> Partition<'a, M> {
             earlier_alike: Vec::new(),
             entries: ranked,
         };
-        partition.fill_windows();
+        partition.fill_windows(ranks.into_iter().flatten());
         partition.chain_alike();
         partition
     }
 
-    fn fill_windows(&mut self) {
+    /// The required operations come in order of call.
+    fn fill_windows(&mut self, by_call: impl Iterator<Item = u32>) {
         let (required, optional) = self.entries.split_at(self.required as usize);
-        let mut by_call: Vec<u32> = (0..self.required).collect();
-        by_call.sort_unstable_by_key(|&rank| required[rank as usize].called);
-        let mut calls = by_call.into_iter().peekable();
+        let mut calls = by_call.peekable();
         let mut optional_end = 0;
         let mut free: Vec<u32> = Vec::new();
         // In order of rank. All that returned before are gone, so that the next to return comes first.

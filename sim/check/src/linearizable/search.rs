@@ -1,8 +1,8 @@
 //! The search for a legal order: Wing & Gong's (1993) with Lowe's (2017) memory of configurations.
 //!
 //! A depth-first search over *configurations*: what has been linearized, and the state that this led to. The
-//! operation that must return next is tried first, then the others in order of return. Three things make
-//! it fast on histories of real systems.
+//! operation that must return next is tried first; if it is not legal, then those that make it so; then the
+//! others, in order of return. Three things make it fast on histories of real systems.
 //!
 //! **Configurations are small.** All operations that returned before the position are linearized, so that a
 //! configuration is a position, the slots linearized in its window, the number of an interned state, and the
@@ -56,12 +56,24 @@ struct Config {
 
 struct Frame {
     config: Config,
+    round: Round,
     /// The next candidate: an index into the window, or beyond it, the optional operations.
     cursor: u32,
     /// Length of the trail before this configuration's last operations.
     trail: u32,
     /// If the very last operation was an optional one: the state before it, and its rank.
     lifted: Option<(u32, u32)>,
+}
+
+/// Which candidates are tried, judged by the operation that must return next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Round {
+    /// All: it is legal.
+    All,
+    /// It is not legal: those that make it so.
+    Helpers,
+    /// It is not legal: those that do not make it so.
+    Others,
 }
 
 /// What a search can note down for an explanation.
@@ -154,8 +166,13 @@ impl<'a, M: Model> Search<'a, M> {
             frame.cursor += 1;
             let position = frame.config.position;
             let window = self.partition.window(position);
-            if let Some(&rank) = window.get(cursor as usize) {
-                // A read that was legal here is already linearized: see `settle`.
+            if cursor == 0 {
+                // The operation that must return: first in its window, and not linearized. If it is read-only, then
+                // it is not legal, or `settle` would have linearized it.
+                if self.partition.read_only[position as usize] || !self.try_required(position) {
+                    self.next_round(Round::Helpers);
+                }
+            } else if let Some(&rank) = window.get(cursor as usize) {
                 let linearized = frame.config.window.get(self.partition.slots[rank as usize]);
                 if !linearized && !self.partition.read_only[rank as usize] {
                     self.try_required(rank);
@@ -164,6 +181,8 @@ impl<'a, M: Model> Search<'a, M> {
                 let rank = self.partition.required + (cursor - window.len() as u32);
                 if rank < self.partition.optional_end(position) {
                     self.try_optional(rank);
+                } else if frame.round == Round::Helpers {
+                    self.next_round(Round::Others);
                 } else {
                     self.leave();
                 }
@@ -210,27 +229,49 @@ impl<'a, M: Model> Search<'a, M> {
             .map(|notes| self.states.get(notes.last_state).clone())
     }
 
-    fn try_required(&mut self, rank: u32) {
+    /// Starts another round of the top configuration, without the operation that must return.
+    fn next_round(&mut self, round: Round) {
+        if let Some(frame) = self.stack.last_mut() {
+            frame.round = round;
+            frame.cursor = 1;
+        }
+    }
+
+    /// Whether a candidate for the top configuration that leads to `next` belongs to the current round.
+    fn is_this_round(&mut self, next: u32) -> bool {
+        let Some(Frame { config, round, .. }) = self.stack.last() else {
+            return false;
+        };
+        let (round, target) = (*round, config.position);
+        round == Round::All || self.step(target, next).is_some() == (round == Round::Helpers)
+    }
+
+    /// Tries a required operation next. Whether it is legal.
+    fn try_required(&mut self, rank: u32) -> bool {
         let Some(frame) = self.stack.last() else {
-            return;
+            return false;
         };
         let (state, lifted) = (frame.config.state, frame.lifted);
         let Some(next) = self.step(rank, state) else {
-            return;
+            return false;
         };
+        if !self.is_this_round(next) {
+            return true;
+        }
         if let Some((before, optional)) = lifted
             && let Some(without) = self.step(rank, before)
             && (without == next || self.step(optional, without) == Some(next))
         {
-            return;
+            return true;
         }
         let Some(frame) = self.stack.last() else {
-            return;
+            return true;
         };
         let mut config = frame.config.clone();
         config.window.insert(self.partition.slots[rank as usize]);
         config.state = next;
         self.linearize(rank, config, None);
+        true
     }
 
     fn try_optional(&mut self, rank: u32) {
@@ -247,7 +288,7 @@ impl<'a, M: Model> Search<'a, M> {
         let Some(next) = self.step(rank, state) else {
             return;
         };
-        if next == state {
+        if next == state || !self.is_this_round(next) {
             return;
         }
         if let Some((before, _)) = lifted
@@ -284,6 +325,7 @@ impl<'a, M: Model> Search<'a, M> {
             let lifted = lifted.filter(|_| self.trail.len() == length);
             self.stack.push(Frame {
                 config,
+                round: Round::All,
                 cursor: 0,
                 trail,
                 lifted,
