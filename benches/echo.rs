@@ -1,6 +1,9 @@
 //! Messages that are sent back as soon as they arrive: the kernel with nothing in it.
 
-use splitbrain::{Context, Journal, Latency, LinkProfile, Node, NodeId, OpId, Outcome, Ratio, Seed, Span, World, WorldConfig};
+use splitbrain::{
+    Context, Journal, Latency, LinkProfile, Node, NodeId, OpId, Outcome, Ratio, Seed, Span, World,
+    WorldConfig,
+};
 
 /// A message of 64 bytes.
 pub type Payload = [u64; 8];
@@ -56,6 +59,19 @@ pub fn world(seed: u64) -> World<Echo> {
         loss: rare,
         duplication: rare,
     };
-    let config = WorldConfig { links, ..WorldConfig::default() };
-    World::new(Seed(seed), &config, vec![Config { nodes: 5, outstanding: 20 }; 5])
+    let config = WorldConfig {
+        links,
+        ..WorldConfig::default()
+    };
+    World::new(
+        Seed(seed),
+        &config,
+        vec![
+            Config {
+                nodes: 5,
+                outstanding: 20
+            };
+            5
+        ],
+    )
 }

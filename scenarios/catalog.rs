@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// Every protocol that scenarios can name. A new one is one line here.
-pub const PROTOCOLS: [ProtocolEntry; 2] = [ProtocolEntry::of::<Bully>(), ProtocolEntry::of::<RaftKv>()];
+pub const PROTOCOLS: [ProtocolEntry; 2] =
+    [ProtocolEntry::of::<Bully>(), ProtocolEntry::of::<RaftKv>()];
 
 /// The scenario files of this folder, by name, in order.
 static SCENARIOS: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/scenarios.rs"));
@@ -60,29 +61,49 @@ pub fn catalog() -> Result<Vec<Box<dyn Case>>, CatalogError> {
 /// What is wrong with the name or the file, with its line.
 pub fn load(name: &str, sets: &[String]) -> Result<Box<dyn Case>, CatalogError> {
     if let Some((name, text)) = SCENARIOS.iter().find(|(known, _)| *known == name) {
-        return load_text(name, text, Path::new(&format!("scenarios/{name}.toml")), sets);
+        return load_text(
+            name,
+            text,
+            Path::new(&format!("scenarios/{name}.toml")),
+            sets,
+        );
     }
     let file = Path::new(name);
     if !file.exists() && file.extension().is_none_or(|extension| extension != "toml") {
-        return Err(CatalogError::NoSuchScenario { name: name.to_owned(), hint: nearest(name) });
+        return Err(CatalogError::NoSuchScenario {
+            name: name.to_owned(),
+            hint: nearest(name),
+        });
     }
-    let text = std::fs::read_to_string(file)
-        .map_err(|source| ScenarioError::Read { file: file.to_owned(), source })?;
-    let stem = file.file_stem().map_or(name.to_owned(), |stem| stem.to_string_lossy().into_owned());
+    let text = std::fs::read_to_string(file).map_err(|source| ScenarioError::Read {
+        file: file.to_owned(),
+        source,
+    })?;
+    let stem = file
+        .file_stem()
+        .map_or(name.to_owned(), |stem| stem.to_string_lossy().into_owned());
     load_text(&stem, &text, file, sets)
 }
 
-fn load_text(name: &str, text: &str, file: &Path, sets: &[String]) -> Result<Box<dyn Case>, CatalogError> {
+fn load_text(
+    name: &str,
+    text: &str,
+    file: &Path,
+    sets: &[String],
+) -> Result<Box<dyn Case>, CatalogError> {
     let head = scenario::head(text, file)?;
     Ok(entry(&head.protocol, file)?.load(name, text, file, sets)?)
 }
 
 fn entry(protocol: &str, file: &Path) -> Result<&'static ProtocolEntry, CatalogError> {
-    PROTOCOLS.iter().find(|entry| entry.name == protocol).ok_or_else(|| CatalogError::NoSuchProtocol {
-        file: file.to_owned(),
-        protocol: protocol.to_owned(),
-        known: PROTOCOLS.iter().map(|entry| entry.name).collect(),
-    })
+    PROTOCOLS
+        .iter()
+        .find(|entry| entry.name == protocol)
+        .ok_or_else(|| CatalogError::NoSuchProtocol {
+            file: file.to_owned(),
+            protocol: protocol.to_owned(),
+            known: PROTOCOLS.iter().map(|entry| entry.name).collect(),
+        })
 }
 
 /// A replay file, or the folder that holds one.
@@ -90,8 +111,15 @@ fn entry(protocol: &str, file: &Path) -> Result<&'static ProtocolEntry, CatalogE
 /// # Errors
 /// What is wrong with it, with its line.
 pub fn load_replay(path: &Path) -> Result<(Box<dyn Case>, Replay), CatalogError> {
-    let file = if path.is_dir() { path.join("replay.json") } else { path.to_owned() };
-    let text = std::fs::read(&file).map_err(|source| ReplayError::Io { file: file.clone(), source })?;
+    let file = if path.is_dir() {
+        path.join("replay.json")
+    } else {
+        path.to_owned()
+    };
+    let text = std::fs::read(&file).map_err(|source| ReplayError::Io {
+        file: file.clone(),
+        source,
+    })?;
     let text = String::from_utf8_lossy(&text);
     let protocol = replay::protocol_of(&text, &file)?;
     Ok(entry(&protocol, &file)?.load_replay(&text, &file)?)
@@ -99,9 +127,15 @@ pub fn load_replay(path: &Path) -> Result<(Box<dyn Case>, Replay), CatalogError>
 
 /// The name of the catalog that shares the most with what was typed, if that is at least half of it.
 fn nearest(typed: &str) -> Option<&'static str> {
-    let pairs = |text: &str| -> Vec<(char, char)> { text.chars().zip(text.chars().skip(1)).collect() };
+    let pairs =
+        |text: &str| -> Vec<(char, char)> { text.chars().zip(text.chars().skip(1)).collect() };
     let wanted = pairs(typed);
-    let shared = |name: &str| pairs(name).iter().filter(|pair| wanted.contains(pair)).count();
+    let shared = |name: &str| {
+        pairs(name)
+            .iter()
+            .filter(|pair| wanted.contains(pair))
+            .count()
+    };
     let best = NAMES.iter().copied().max_by_key(|name| shared(name))?;
     (shared(best) * 2 >= wanted.len().max(1)).then_some(best)
 }
@@ -112,7 +146,11 @@ mod tests {
 
     #[test]
     fn the_whole_catalog_can_be_loaded() {
-        let names: Vec<String> = catalog().unwrap().iter().map(|case| case.name().to_owned()).collect();
+        let names: Vec<String> = catalog()
+            .unwrap()
+            .iter()
+            .map(|case| case.name().to_owned())
+            .collect();
         assert_eq!(names, *NAMES);
         assert!(names.contains(&"raft/mixed".to_owned()));
     }

@@ -15,7 +15,12 @@ fn a_seed_gives_the_same_run_twice_traced_or_silent() {
             let notes = case.run(seed, &Faults::Drawn, Some(TraceDetail::Notes));
             let everything = case.run(seed, &Faults::Drawn, Some(TraceDetail::Everything));
             assert_eq!(silent.digest, notes.digest, "{} seed {seed}", case.name());
-            assert_eq!(silent.digest, everything.digest, "{} seed {seed}", case.name());
+            assert_eq!(
+                silent.digest,
+                everything.digest,
+                "{} seed {seed}",
+                case.name()
+            );
             assert_eq!(silent.stats, everything.stats);
             assert_eq!(silent.verdict, everything.verdict);
             assert_eq!(notes.history_jsonl, everything.history_jsonl);
@@ -27,7 +32,14 @@ fn a_seed_gives_the_same_run_twice_traced_or_silent() {
 fn a_campaign_gives_the_same_result_on_one_thread_and_on_two() {
     for name in ["raft/mixed", "bully/partition"] {
         let case = load(name, &[]).unwrap();
-        let campaign = |jobs| Campaign { seeds: 3..120, jobs, stop_at_first: false }.run(&*case, Watch::nobody());
+        let campaign = |jobs| {
+            Campaign {
+                seeds: 3..120,
+                jobs,
+                stop_at_first: false,
+            }
+            .run(&*case, Watch::nobody())
+        };
         assert_eq!(campaign(1), campaign(2), "{name}");
     }
 }

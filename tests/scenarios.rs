@@ -15,7 +15,9 @@ fn main() -> ExitCode {
         let (name, failures) = (*name, failures.clone());
         Trial::test(name, move || {
             let case = load(name, &[])?;
-            splitbrain::testing::check(&*case, SEEDS, &failures).map(drop).map_err(Failed::from)
+            splitbrain::testing::check(&*case, SEEDS, &failures)
+                .map(drop)
+                .map_err(Failed::from)
         })
     };
     libtest_mimic::run(&arguments, NAMES.iter().map(trial).collect()).exit_code()

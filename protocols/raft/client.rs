@@ -107,10 +107,14 @@ impl Client {
             Answer::Registered(session) => {
                 cx.cancel_timer(Timer::Try);
                 self.session = Session::Open(session);
+                self.asks = from;
                 self.redirects = 0;
                 self.ask(cx);
             }
-            Answer::Done(ret) => self.finish(Outcome::Ok(ret), cx),
+            Answer::Done(ret) => {
+                self.asks = from;
+                self.finish(Outcome::Ok(ret), cx);
+            }
             Answer::NoSuchSession => {
                 // Whether an earlier try took effect before the session was forgotten is not known.
                 self.finish(Outcome::Info, cx);

@@ -98,3 +98,110 @@ impl Disk {
         self.durable.last_index
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::log::{Command, Entry, Term};
+    use super::*;
+    use splitbrain_core::{Effect, NodeId, Purpose, Rng, Seed, Time};
+
+    /// What a disk is persisted through.
+    struct Host {
+        rng: Rng,
+        next_sync: SyncId,
+        hard_state: HardState,
+        log: Log,
+        disk: Disk,
+    }
+
+    impl Host {
+        fn new() -> Host {
+            let node = NodeId::from_index(0);
+            let incarnation = 0;
+            Host {
+                rng: Seed(0).stream(Purpose::Node { node, incarnation }),
+                next_sync: SyncId(0),
+                hard_state: HardState::default(),
+                log: Log::default(),
+                disk: Disk::new(HardState::default(), &Log::default()),
+            }
+        }
+
+        fn write(&mut self, first: u64, terms: &[u64]) {
+            let entries = terms.iter().map(|&term| entry(term));
+            self.log.splice(Index(first), entries);
+            self.disk.log_changed(Index(first));
+        }
+
+        /// The records that are written, if there is a sync behind them.
+        fn persist(&mut self) -> Option<Vec<Record>> {
+            let mut effects = Vec::new();
+            let (rng, next_sync) = (&mut self.rng, &mut self.next_sync);
+            let id = NodeId::from_index(0);
+            let mut cx = Context::new(id, Time::ZERO, rng, next_sync, &mut effects, None);
+            self.disk.persist(self.hard_state, &self.log, &mut cx);
+            let sync = effects.pop()?;
+            assert!(matches!(sync, Effect::Sync(_)), "{sync:?}");
+            let record = |effect| match effect {
+                Effect::Append(record) => record,
+                effect => panic!("{effect:?}"),
+            };
+            Some(effects.into_iter().map(record).collect())
+        }
+    }
+
+    fn entry(term: u64) -> Entry {
+        Entry {
+            term: Term(term),
+            command: Command::Noop,
+        }
+    }
+
+    #[test]
+    fn only_what_has_changed_is_written() {
+        let mut host = Host::new();
+        assert_eq!(host.persist(), None);
+        host.hard_state.term = Term(1);
+        host.write(1, &[1, 1]);
+        let vote = Record::HardState(host.hard_state);
+        let append = |term| Record::Append(entry(term));
+        assert_eq!(host.persist(), Some(vec![vote, append(1), append(1)]));
+        assert_eq!(host.persist(), None);
+        host.write(2, &[2]);
+        let truncate = Record::Truncate { from: Index(2) };
+        assert_eq!(host.persist(), Some(vec![truncate, append(2)]));
+        // Written and truncated before anything was persisted: nobody needs to know.
+        host.write(3, &[2, 2]);
+        host.write(4, &[3]);
+        assert_eq!(host.persist(), Some(vec![append(2), append(3)]));
+    }
+
+    #[test]
+    fn what_is_overwritten_while_it_is_synced_is_not_durable() {
+        let mut host = Host::new();
+        host.write(1, &[1, 1, 1]);
+        host.persist();
+        host.write(2, &[2]);
+        host.persist();
+        assert_eq!(host.disk.durable_index(), Index::ZERO);
+        host.disk.synced(SyncId(0));
+        assert_eq!(host.disk.durable_index(), Index(1));
+        host.disk.synced(SyncId(1));
+        assert_eq!(host.disk.durable_index(), Index(2));
+        host.write(2, &[3]);
+        assert_eq!(host.disk.durable_index(), Index(1));
+    }
+
+    #[test]
+    fn a_vote_is_durable_with_its_sync() {
+        let mut host = Host::new();
+        host.hard_state = HardState {
+            term: Term(1),
+            voted_for: Some(NodeId::from_index(0)),
+        };
+        host.persist();
+        assert_ne!(host.disk.durable_hard_state(), host.hard_state);
+        host.disk.synced(SyncId(0));
+        assert_eq!(host.disk.durable_hard_state(), host.hard_state);
+    }
+}

@@ -27,8 +27,15 @@ pub(super) fn list(arguments: &Arguments) -> anyhow::Result<Status> {
         .iter()
         .map(|case| {
             let expect = case.expect();
-            let property = expect.property.as_deref().filter(|_| expect.verdict == ExpectedVerdict::Violation);
-            Listed { name: case.name(), summary: case.summary(), expect: property.unwrap_or("valid") }
+            let property = expect
+                .property
+                .as_deref()
+                .filter(|_| expect.verdict == ExpectedVerdict::Violation);
+            Listed {
+                name: case.name(),
+                summary: case.summary(),
+                expect: property.unwrap_or("valid"),
+            }
         })
         .collect();
     let mut out = stdout().lock();
@@ -36,9 +43,22 @@ pub(super) fn list(arguments: &Arguments) -> anyhow::Result<Status> {
         writeln!(out, "{}", serde_json::json!({ "scenarios": listed }))?;
         return Ok(Status::Valid);
     }
-    let width = listed.iter().map(|listed| listed.name.len()).max().unwrap_or(0);
-    for Listed { name, summary, expect } in &listed {
-        let expect = if *expect == "valid" { String::new() } else { format!(" [violates {expect}]") };
+    let width = listed
+        .iter()
+        .map(|listed| listed.name.len())
+        .max()
+        .unwrap_or(0);
+    for Listed {
+        name,
+        summary,
+        expect,
+    } in &listed
+    {
+        let expect = if *expect == "valid" {
+            String::new()
+        } else {
+            format!(" [violates {expect}]")
+        };
         writeln!(out, "{name:<width$}  {summary}{expect}")?;
     }
     Ok(Status::Valid)

@@ -23,11 +23,24 @@ pub(super) struct Arguments {
 
 pub(super) fn replay(arguments: &Arguments) -> anyhow::Result<Status> {
     let (case, replay) = catalog::load_replay(&arguments.path)?;
-    let detail = if arguments.trace { TraceDetail::Everything } else { TraceDetail::Notes };
-    let report = case.run(replay.seed, &Faults::Scheduled(replay.schedule.clone()), Some(detail));
+    let detail = if arguments.trace {
+        TraceDetail::Everything
+    } else {
+        TraceDetail::Notes
+    };
+    let report = case.run(
+        replay.seed,
+        &Faults::Scheduled(replay.schedule.clone()),
+        Some(detail),
+    );
     let mut out = stdout().lock();
     writeln!(out, "{}: {}", case.name(), case.summary())?;
-    writeln!(out, "seed {}, {} faults", replay.seed, replay.schedule.len())?;
+    writeln!(
+        out,
+        "seed {}, {} faults",
+        replay.seed,
+        replay.schedule.len()
+    )?;
     let finding = match &report.verdict {
         Verdict::Invalid(finding) => Some(finding),
         _ => None,
@@ -41,19 +54,38 @@ pub(super) fn replay(arguments: &Arguments) -> anyhow::Result<Status> {
         } else {
             let from = Time::ZERO.max(end - Duration::from_secs(5));
             let nodes = case.servers();
-            let what = Timeline { nodes, from, until: end, operations: false, rows_max: 40, width: 110, finding };
+            let what = Timeline {
+                nodes,
+                from,
+                until: end,
+                operations: false,
+                rows_max: 40,
+                width: 110,
+                finding,
+            };
             writeln!(out, "\n{}", timeline(trace, &what))?;
         }
     }
     let same = report.digest == replay.digest;
-    let was = format!("{:016x}, recorded by version {}", replay.digest, replay.version);
+    let was = format!(
+        "{:016x}, recorded by version {}",
+        replay.digest, replay.version
+    );
     match &report.verdict {
         Verdict::Invalid(finding) if finding.property == replay.finding.property => {
-            writeln!(out, "{} at {}: {}", finding.property, finding.at, finding.what)?;
+            writeln!(
+                out,
+                "{} at {}: {}",
+                finding.property, finding.at, finding.what
+            )?;
             if same {
                 writeln!(out, "reproduced; digest {:016x} as recorded", report.digest)?;
             } else {
-                writeln!(out, "reproduced, by other code: digest {:016x}, not {was}", report.digest)?;
+                writeln!(
+                    out,
+                    "reproduced, by other code: digest {:016x}, not {was}",
+                    report.digest
+                )?;
             }
             Ok(Status::Invalid)
         }

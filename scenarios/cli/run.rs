@@ -54,10 +54,16 @@ pub(super) struct Arguments {
 fn parse_seeds(text: &str) -> Result<Range<u64>, String> {
     let expected = "expected A..B with A less than B, as in 0..1000";
     let (start, end) = text.split_once("..").ok_or(expected)?;
-    let seed = |text: &str| text.trim().parse::<Seed>().map_err(|error| format!("`{text}`: {error}; {expected}"));
+    let seed = |text: &str| {
+        text.trim()
+            .parse::<Seed>()
+            .map_err(|error| format!("`{text}`: {error}; {expected}"))
+    };
     let (start, end) = (seed(start)?.0, seed(end)?.0);
     if start >= end {
-        return Err(format!("there is no seed from {start} up to {end}: {expected}"));
+        return Err(format!(
+            "there is no seed from {start} up to {end}: {expected}"
+        ));
     }
     Ok(start..end)
 }
@@ -76,7 +82,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Status> {
         let ran = run_case(arguments, &**case, &stop)?;
         status = status.max(ran.status());
         if arguments.json {
-            objects.push(ran.json(arguments)?);
+            objects.push(ran.json(arguments));
         } else {
             ran.print()?;
         }
@@ -118,12 +124,24 @@ struct Ran<'a> {
     folders: Vec<FailureFolder>,
 }
 
-fn run_case<'a>(arguments: &Arguments, case: &'a dyn Case, stop: &AtomicBool) -> anyhow::Result<Ran<'a>> {
-    let seeds = arguments.seed.map_or(arguments.seeds.clone(), |Seed(seed)| seed..seed.saturating_add(1));
+fn run_case<'a>(
+    arguments: &Arguments,
+    case: &'a dyn Case,
+    stop: &AtomicBool,
+) -> anyhow::Result<Ran<'a>> {
+    let seeds = arguments
+        .seed
+        .map_or(arguments.seeds.clone(), |Seed(seed)| {
+            seed..seed.saturating_add(1)
+        });
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let jobs = arguments.jobs.map_or_else(cores, usize::from);
     let asked = seeds.end - seeds.start;
-    let campaign = Campaign { seeds, jobs, stop_at_first: arguments.stop_at_first };
+    let campaign = Campaign {
+        seeds,
+        jobs,
+        stop_at_first: arguments.stop_at_first,
+    };
     let bar = progress_bar(case.name(), asked);
     let failures = AtomicU64::new(0);
     let on_report = |report: &Report| {
@@ -133,14 +151,29 @@ fn run_case<'a>(arguments: &Arguments, case: &'a dyn Case, stop: &AtomicBool) ->
         }
         bar.inc(1);
     };
-    let (summary, wall) = timed(|| campaign.run(case, Watch { stop, on_report: &on_report }));
+    let (summary, wall) = timed(|| {
+        campaign.run(
+            case,
+            Watch {
+                stop,
+                on_report: &on_report,
+            },
+        )
+    });
     bar.finish_and_clear();
     let mut folders = Vec::new();
     for (seed, _) in summary.failures.iter().take(arguments.report_max) {
         folders.extend(write_failure(&arguments.report, case, *seed)?);
     }
     let met = summary.met(case);
-    Ok(Ran { case, asked, summary, met, wall, folders })
+    Ok(Ran {
+        case,
+        asked,
+        summary,
+        met,
+        wall,
+        folders,
+    })
 }
 
 impl Ran<'_> {
@@ -154,17 +187,33 @@ impl Ran<'_> {
 
     fn expected(&self) -> &str {
         let expect = self.case.expect();
-        let property = expect.property.as_deref().filter(|_| expect.verdict == ExpectedVerdict::Violation);
+        let property = expect
+            .property
+            .as_deref()
+            .filter(|_| expect.verdict == ExpectedVerdict::Violation);
         property.unwrap_or("valid")
     }
 
-    fn json(&self, arguments: &Arguments) -> anyhow::Result<serde_json::Value> {
-        let Summary { first, seeds, valid, invalid, unknown, stats, virtual_ns, digest, failures, unknowns } = &self.summary;
-        let replays = self.folders.iter().map(|folder| Some(folder.replay.as_path())).chain(std::iter::repeat(None));
-        let failure = |((seed, finding), replay): (&'_ (Seed, Finding), Option<&Path>)| {
-            serde_json::json!({ "seed": seed, "property": finding.property, "replay": replay })
-        };
-        Ok(serde_json::json!({
+    fn json(&self, arguments: &Arguments) -> serde_json::Value {
+        let Summary {
+            first,
+            seeds,
+            valid,
+            invalid,
+            unknown,
+            stats,
+            virtual_ns,
+            digest,
+            failures,
+            unknowns,
+        } = &self.summary;
+        let replays = self
+            .folders
+            .iter()
+            .map(|folder| Some(folder.replay.as_path()))
+            .chain(std::iter::repeat(None));
+        let failure = |((seed, finding), replay): (&'_ (Seed, Finding), Option<&Path>)| serde_json::json!({ "seed": seed, "property": finding.property, "replay": replay });
+        serde_json::json!({
             "scenario": self.case.name(),
             "engine": arguments.engine,
             "first_seed": first,
@@ -183,30 +232,60 @@ impl Ran<'_> {
             "failures": failures.iter().zip(replays).map(failure).collect::<Vec<_>>(),
             "unknowns": unknowns.iter().map(|(seed, why)| serde_json::json!({ "seed": seed, "why": why.to_string() })).collect::<Vec<_>>(),
             "stats": stats,
-        }))
+        })
     }
 
     fn print(&self) -> std::io::Result<()> {
-        let Summary { seeds, valid, invalid, unknown, stats, virtual_ns, digest, failures, .. } = &self.summary;
+        let Summary {
+            seeds,
+            valid,
+            invalid,
+            unknown,
+            stats,
+            virtual_ns,
+            digest,
+            failures,
+            ..
+        } = &self.summary;
         let mut out = stdout().lock();
         writeln!(out, "{}: {}", self.case.name(), self.case.summary())?;
-        writeln!(out, "  {seeds} seeds: {valid} valid, {invalid} invalid, {unknown} unknown; digest {digest:016x}")?;
+        writeln!(
+            out,
+            "  {seeds} seeds: {valid} valid, {invalid} invalid, {unknown} unknown; digest {digest:016x}"
+        )?;
         writeln!(
             out,
             "  {} events, {} messages, {} operations ({} ok, {} unknown) in {:.0} virtual seconds",
-            stats.events, stats.messages_sent, stats.ops_invoked, stats.ops_ok, stats.ops_info, *virtual_ns as f64 / 1e9
+            stats.events,
+            stats.messages_sent,
+            stats.ops_invoked,
+            stats.ops_ok,
+            stats.ops_info,
+            *virtual_ns as f64 / 1e9
         )?;
         let wall = self.wall.as_secs_f64();
-        writeln!(out, "  {wall:.2} s by the clock, {:.0} seeds/s", *seeds as f64 / wall.max(1e-9))?;
+        writeln!(
+            out,
+            "  {wall:.2} s by the clock, {:.0} seeds/s",
+            *seeds as f64 / wall.max(1e-9)
+        )?;
         if *seeds < self.asked && failures.is_empty() {
             writeln!(out, "  stopped after {seeds} of {} seeds", self.asked)?;
         }
         let folders = self.folders.iter().map(Some).chain(std::iter::repeat(None));
         for ((seed, finding), folder) in failures.iter().zip(folders).take(SHOWN_MAX) {
             let first_line = finding.what.lines().next().unwrap_or_default();
-            writeln!(out, "  seed {seed}, {} at {}: {first_line}", finding.property, finding.at)?;
+            writeln!(
+                out,
+                "  seed {seed}, {} at {}: {first_line}",
+                finding.property, finding.at
+            )?;
             if let Some(folder) = folder {
-                writeln!(out, "    replay: splitbrain replay {}", folder.folder.display())?;
+                writeln!(
+                    out,
+                    "    replay: splitbrain replay {}",
+                    folder.folder.display()
+                )?;
             }
         }
         if failures.len() > SHOWN_MAX {
@@ -236,7 +315,11 @@ fn progress_bar(name: &str, seeds: u64) -> ProgressBar {
 }
 
 /// How long something takes by the clock on the wall: for people, outside of any run.
-#[expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "measures the harness, not a run")]
+#[expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "measures the harness, not a run"
+)]
 fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let start = std::time::Instant::now();
     let result = work();

@@ -47,7 +47,12 @@ impl Protocol for Bully {
         (0..servers).map(NodeId::from_index).collect()
     }
 
-    fn operation(_: &WorkloadSpec, _nth: u64, _previous: Option<(&Op, &Option<NodeId>)>, _: &mut Rng) -> Op {
+    fn operation(
+        _: &WorkloadSpec,
+        _nth: u64,
+        _previous: Option<(&Op, &Option<NodeId>)>,
+        _: &mut Rng,
+    ) -> Op {
         Op::Coordinator
     }
 
@@ -72,7 +77,10 @@ impl Protocol for Bully {
     }
 
     fn write_history(history: &HistoryOf<Self>, out: &mut dyn io::Write) -> io::Result<()> {
-        let written = history.clone().map(|Op::Coordinator| WrittenOp::Coordinator, |value| WrittenRet { value });
+        let written = history.clone().map(
+            |Op::Coordinator| WrittenOp::Coordinator,
+            |value| WrittenRet { value },
+        );
         jsonl::write(&written, out)
     }
 }

@@ -29,25 +29,39 @@ impl Protocol for RaftKv {
     }
 
     fn invoked_at(servers: usize, clients: usize) -> Vec<NodeId> {
-        (servers..servers + clients).map(NodeId::from_index).collect()
+        (servers..servers + clients)
+            .map(NodeId::from_index)
+            .collect()
     }
 
-    fn operation(workload: &WorkloadSpec, nth: u64, previous: Option<(&Op, &Ret)>, rng: &mut Rng) -> Op {
+    fn operation(
+        workload: &WorkloadSpec,
+        nth: u64,
+        previous: Option<(&Op, &Ret)>,
+        rng: &mut Rng,
+    ) -> Op {
         let any_key = key(rng.index(workload.keys.get()));
         let value: Value = nth.to_string().into();
         let draw = rng.below(100);
         match previous {
-            Some((Op::Get { key }, Ret::Value(seen))) if draw < 50 => {
-                Op::CompareAndSet { key: key.clone(), expected: seen.clone(), value }
-            }
+            Some((Op::Get { key }, Ret::Value(seen))) if draw < 50 => Op::CompareAndSet {
+                key: key.clone(),
+                expected: seen.clone(),
+                value,
+            },
             _ if draw < 60 => Op::Get { key: any_key },
-            _ if draw < 93 => Op::Put { key: any_key, value },
+            _ if draw < 93 => Op::Put {
+                key: any_key,
+                value,
+            },
             _ => Op::Delete { key: any_key },
         }
     }
 
     fn final_operations(workload: &WorkloadSpec) -> Vec<Op> {
-        (0..workload.keys.get()).map(|number| Op::Get { key: key(number) }).collect()
+        (0..workload.keys.get())
+            .map(|number| Op::Get { key: key(number) })
+            .collect()
     }
 
     fn leader(cluster: Cluster<'_, Peer>) -> Option<NodeId> {
@@ -63,7 +77,13 @@ impl Protocol for RaftKv {
     }
 
     fn judge(history: &HistoryOf<Self>, budget_steps: u64) -> Judgement {
-        match check(&KeyValue, &checkable(history), Budget { steps: budget_steps }) {
+        match check(
+            &KeyValue,
+            &checkable(history),
+            Budget {
+                steps: budget_steps,
+            },
+        ) {
             Ok(Verdict::Valid) => Judgement::Valid,
             Ok(Verdict::Invalid(counterexample)) => Judgement::Invalid(counterexample.to_string()),
             Ok(Verdict::Unknown(reason)) => Judgement::Unknown(reason.to_string()),
@@ -86,7 +106,15 @@ fn checkable(history: &HistoryOf<RaftKv>) -> History<key_value::Op, key_value::R
         Op::Get { key } => key_value::Op::Get { key },
         Op::Put { key, value } => key_value::Op::Put { key, value },
         Op::Delete { key } => key_value::Op::Delete { key },
-        Op::CompareAndSet { key, expected, value } => key_value::Op::CompareAndSet { key, expected, value },
+        Op::CompareAndSet {
+            key,
+            expected,
+            value,
+        } => key_value::Op::CompareAndSet {
+            key,
+            expected,
+            value,
+        },
     };
     let ret = |ret: Ret| match ret {
         Ret::Value(value) => key_value::Ret::Value(value),

@@ -41,13 +41,18 @@ impl Watch<'_> {
     /// Nobody watches, and nobody ends it early.
     pub fn nobody() -> Watch<'static> {
         static NEVER: AtomicBool = AtomicBool::new(false);
-        Watch { stop: &NEVER, on_report: &|_| {} }
+        Watch {
+            stop: &NEVER,
+            on_report: &|_| {},
+        }
     }
 }
 
 impl std::fmt::Debug for Watch<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Watch").field("stop", self.stop).finish_non_exhaustive()
+        f.debug_struct("Watch")
+            .field("stop", self.stop)
+            .finish_non_exhaustive()
     }
 }
 
@@ -90,8 +95,13 @@ pub enum Met {
 impl Campaign {
     /// Runs the seeds.
     pub fn run(&self, case: &dyn Case, watch: Watch<'_>) -> Summary {
-        let mut summary = Summary { first: Seed(self.seeds.start), ..Summary::default() };
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.jobs).build();
+        let mut summary = Summary {
+            first: Seed(self.seeds.start),
+            ..Summary::default()
+        };
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(self.jobs)
+            .build();
         let per_round = self.jobs as u64 * ROUND_PER_JOB;
         let mut next = self.seeds.start;
         while next < self.seeds.end {
@@ -99,7 +109,9 @@ impl Campaign {
             next = round.end;
             let one = |seed| (!watch.stop.load(Relaxed)).then(|| run_one(case, Seed(seed), watch));
             let reports: Vec<Option<Report>> = match &pool {
-                Ok(pool) if self.jobs > 1 => pool.install(|| round.into_par_iter().map(one).collect()),
+                Ok(pool) if self.jobs > 1 => {
+                    pool.install(|| round.into_par_iter().map(one).collect())
+                }
                 // One job, or no threads to be had.
                 _ => round.map(one).collect(),
             };
@@ -122,7 +134,11 @@ fn run_one(case: &dyn Case, seed: Seed, watch: Watch<'_>) -> Report {
         let again = case.run(seed, &Faults::Drawn, None);
         if again.digest != report.digest {
             let what = first_difference(case, seed);
-            report.verdict = Verdict::Invalid(Finding { property: "determinism".to_owned(), what, at: Time::ZERO });
+            report.verdict = Verdict::Invalid(Finding {
+                property: "determinism".to_owned(),
+                what,
+                at: Time::ZERO,
+            });
         }
     }
     (watch.on_report)(&report);
@@ -131,16 +147,26 @@ fn run_one(case: &dyn Case, seed: Seed, watch: Watch<'_>) -> Report {
 
 /// The first event in which two runs of the same seed differ.
 fn first_difference(case: &dyn Case, seed: Seed) -> String {
-    let events = || case.run(seed, &Faults::Drawn, Some(TraceDetail::Everything)).trace.map(|trace| trace.events);
+    let events = || {
+        case.run(seed, &Faults::Drawn, Some(TraceDetail::Everything))
+            .trace
+            .map(|trace| trace.events)
+    };
     let (first, second) = (events().unwrap_or_default(), events().unwrap_or_default());
     let length = first.len().max(second.len());
     let differing = (0..length).find(|&at| first.get(at) != second.get(at));
     match differing {
         Some(at) => {
             let show = |events: &[crate::world::TraceEvent]| {
-                events.get(at).map_or("nothing".to_owned(), ToString::to_string)
+                events
+                    .get(at)
+                    .map_or("nothing".to_owned(), ToString::to_string)
             };
-            format!("two runs of this seed differ at event {at}: `{}` and `{}`", show(&first), show(&second))
+            format!(
+                "two runs of this seed differ at event {at}: `{}` and `{}`",
+                show(&first),
+                show(&second)
+            )
         }
         None => "two runs of this seed had different digests, two more did not".to_owned(),
     }
@@ -175,21 +201,32 @@ impl Summary {
             ExpectedVerdict::Valid => None,
             ExpectedVerdict::Violation => expect.property.as_deref(),
         };
-        if let Some((seed, finding)) = self.failures.iter().find(|(_, f)| Some(f.property.as_str()) != expected) {
-            return Met::No(format!("seed {seed} violates {}, which is not expected", finding.property));
+        if let Some((seed, finding)) = self
+            .failures
+            .iter()
+            .find(|(_, f)| Some(f.property.as_str()) != expected)
+        {
+            return Met::No(format!(
+                "seed {seed} violates {}, which is not expected",
+                finding.property
+            ));
         }
         match expected {
             None => match self.unknowns.first() {
-                Some((seed, why)) => {
-                    Met::Unknown(format!("{} of {} seeds prove nothing; seed {seed}: {why}", self.unknown, self.seeds))
-                }
+                Some((seed, why)) => Met::Unknown(format!(
+                    "{} of {} seeds prove nothing; seed {seed}: {why}",
+                    self.unknown, self.seeds
+                )),
                 None if self.seeds == 0 => Met::Unknown("no seed was run".to_owned()),
                 None => Met::Yes,
             },
             Some(property) => {
                 let within = expect.within_seeds.map_or(1, |within| within.get() as u64);
                 if self.failures.is_empty() && self.seeds < within {
-                    return Met::Unknown(format!("{property} was not violated, but only in {} seeds: expected within {within}", self.seeds));
+                    return Met::Unknown(format!(
+                        "{property} was not violated, but only in {} seeds: expected within {within}",
+                        self.seeds
+                    ));
                 }
                 // The longest run of seeds without the violation that is expected in every `within` of them.
                 let seeds = self.failures.iter().map(|(seed, _)| seed.0);
@@ -198,7 +235,9 @@ impl Summary {
                 let mut from = first;
                 for end in ends {
                     if end.saturating_sub(from) >= within {
-                        return Met::No(format!("{property} was expected within {within} seeds, and seeds {from}..{end} are free of it"));
+                        return Met::No(format!(
+                            "{property} was expected within {within} seeds, and seeds {from}..{end} are free of it"
+                        ));
                     }
                     from = end.saturating_add(1);
                 }

@@ -1,12 +1,12 @@
 //! A scenario of any protocol, ready to run: what campaigns, replays and the command line work with.
 
+use crate::Injection;
 use crate::panics;
 use crate::protocol::Protocol;
 use crate::replay::{self, Replay, ReplayError};
 use crate::run::{self, Faults, Finding, HARNESS_PROPERTIES, Verdict};
 use crate::scenario::{self, Expect, ScenarioError, ScenarioOf};
 use crate::world::{Stats, Trace, TraceDetail};
-use crate::Injection;
 use splitbrain_core::{Seed, Time};
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -59,21 +59,36 @@ pub trait Case: Debug + Send + Sync {
 pub struct ProtocolEntry {
     /// Its name in scenarios.
     pub name: &'static str,
-    from_toml: fn(&str, &str, &Path, &[String]) -> Result<Box<dyn Case>, ScenarioError>,
-    from_replay: fn(&str, &Path) -> Result<(Box<dyn Case>, Replay), ReplayError>,
+    from_toml: FromToml,
+    from_replay: FromReplay,
 }
+
+/// From the name, the text and the path of a scenario file, and the overrides.
+type FromToml = fn(&str, &str, &Path, &[String]) -> Result<Box<dyn Case>, ScenarioError>;
+/// From the text and the path of a replay file.
+type FromReplay = fn(&str, &Path) -> Result<(Box<dyn Case>, Replay), ReplayError>;
 
 impl ProtocolEntry {
     /// The entry of a protocol.
     pub const fn of<P: Protocol>() -> ProtocolEntry {
-        ProtocolEntry { name: P::NAME, from_toml: Prepared::<P>::from_toml, from_replay: Prepared::<P>::from_replay }
+        ProtocolEntry {
+            name: P::NAME,
+            from_toml: Prepared::<P>::from_toml,
+            from_replay: Prepared::<P>::from_replay,
+        }
     }
 
     /// Makes a scenario file of this protocol ready to run, with `key=value` overrides.
     ///
     /// # Errors
     /// What is wrong with the file, with its line.
-    pub fn load(&self, name: &str, text: &str, file: &Path, sets: &[String]) -> Result<Box<dyn Case>, ScenarioError> {
+    pub fn load(
+        &self,
+        name: &str,
+        text: &str,
+        file: &Path,
+        sets: &[String],
+    ) -> Result<Box<dyn Case>, ScenarioError> {
         (self.from_toml)(name, text, file, sets)
     }
 
@@ -81,7 +96,11 @@ impl ProtocolEntry {
     ///
     /// # Errors
     /// What is wrong with the file, with its line.
-    pub fn load_replay(&self, text: &str, file: &Path) -> Result<(Box<dyn Case>, Replay), ReplayError> {
+    pub fn load_replay(
+        &self,
+        text: &str,
+        file: &Path,
+    ) -> Result<(Box<dyn Case>, Replay), ReplayError> {
         (self.from_replay)(text, file)
     }
 }
@@ -94,29 +113,54 @@ struct Prepared<P: Protocol> {
 }
 
 impl<P: Protocol> Prepared<P> {
-    fn from_toml(name: &str, text: &str, file: &Path, sets: &[String]) -> Result<Box<dyn Case>, ScenarioError> {
+    fn from_toml(
+        name: &str,
+        text: &str,
+        file: &Path,
+        sets: &[String],
+    ) -> Result<Box<dyn Case>, ScenarioError> {
         let scenario = scenario::from_toml::<P::Settings>(text, file, sets)?;
         check_with_protocol::<P>(&scenario).map_err(|invalid| invalid.located(text, file))?;
-        Ok(Box::new(Prepared::<P> { name: name.to_owned(), scenario, protocol: PhantomData }))
+        Ok(Box::new(Prepared::<P> {
+            name: name.to_owned(),
+            scenario,
+            protocol: PhantomData,
+        }))
     }
 
     fn from_replay(text: &str, file: &Path) -> Result<(Box<dyn Case>, Replay), ReplayError> {
         let (scenario, replay) = replay::parse::<P::Settings>(text, file)?;
-        let wrong = |invalid: scenario::Invalid| ReplayError::Wrong { file: file.to_owned(), message: invalid.to_string() };
+        let wrong = |invalid: scenario::Invalid| ReplayError::Wrong {
+            file: file.to_owned(),
+            message: invalid.to_string(),
+        };
         scenario::validate(&scenario).map_err(wrong)?;
         check_with_protocol::<P>(&scenario).map_err(wrong)?;
         let name = replay.scenario.clone();
-        Ok((Box::new(Prepared::<P> { name, scenario, protocol: PhantomData }), replay))
+        Ok((
+            Box::new(Prepared::<P> {
+                name,
+                scenario,
+                protocol: PhantomData,
+            }),
+            replay,
+        ))
     }
 }
 
 /// Finds what only the protocol can know to be wrong.
-fn check_with_protocol<P: Protocol>(scenario: &ScenarioOf<P::Settings>) -> Result<(), scenario::Invalid> {
+fn check_with_protocol<P: Protocol>(
+    scenario: &ScenarioOf<P::Settings>,
+) -> Result<(), scenario::Invalid> {
     let servers = scenario.cluster.servers.get();
     let clients = scenario.cluster.clients.get();
-    P::validate(&scenario.settings, servers, clients).map_err(|what| scenario::Invalid::new(&["settings"], what))?;
+    P::validate(&scenario.settings, servers, clients)
+        .map_err(|what| scenario::Invalid::new(&["settings"], what))?;
     if P::invoked_at(servers, clients).is_empty() {
-        return Err(scenario::Invalid::new(&["cluster"], "nobody is there to ask for operations: expected clients = 1 or more"));
+        return Err(scenario::Invalid::new(
+            &["cluster"],
+            "nobody is there to ask for operations: expected clients = 1 or more",
+        ));
     }
     let invariants = P::invariants(&scenario.settings);
     let known: Vec<&str> = invariants
@@ -127,7 +171,11 @@ fn check_with_protocol<P: Protocol>(scenario: &ScenarioOf<P::Settings>) -> Resul
         .collect();
     let unknown = |property: &String| {
         (!known.contains(&property.as_str())).then(|| {
-            format!("`{property}` is no property of {}: expected one of {}", P::NAME, known.join(", "))
+            format!(
+                "`{property}` is no property of {}: expected one of {}",
+                P::NAME,
+                known.join(", ")
+            )
         })
     };
     if let Some(message) = scenario.checks.skip.iter().find_map(unknown) {
@@ -165,7 +213,8 @@ impl<P: Protocol> Case for Prepared<P> {
             Ok(run) => {
                 let mut history = Vec::new();
                 // Writing to memory cannot fail.
-                let history_jsonl = trace.and_then(|_| P::write_history(&run.history, &mut history).ok());
+                let history_jsonl =
+                    trace.and_then(|_| P::write_history(&run.history, &mut history).ok());
                 Report {
                     seed,
                     verdict: run.verdict,

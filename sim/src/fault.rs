@@ -77,7 +77,13 @@ impl Fault {
 /// `crash n3`, `partition halves: n1 n2 | n3 n4 n5`.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = |nodes: &[NodeId]| nodes.iter().map(NodeId::to_string).collect::<Vec<_>>().join(" ");
+        let names = |nodes: &[NodeId]| {
+            nodes
+                .iter()
+                .map(NodeId::to_string)
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
         match self {
             Fault::Partition { shape, cuts, .. } => write!(f, "partition {}: {cuts}", shape.name()),
             Fault::Crash { nodes } => write!(f, "crash {}", names(nodes)),
@@ -90,27 +96,36 @@ impl fmt::Display for Fault {
 pub(crate) fn inject<N: Node>(world: &mut World<N>, fault: &Fault) -> Undo {
     world.trace_fault(&fault.nodes(), || fault.to_string());
     match fault {
-        Fault::Partition { cuts, in_flight, .. } => {
+        Fault::Partition {
+            cuts, in_flight, ..
+        } => {
             world.cut(cuts, *in_flight == InFlight::Cut);
             Undo::Mend(cuts.clone())
         }
         Fault::Crash { nodes } => {
             let alive = |&node: &NodeId| world.cluster().status(node) != Status::Down;
             let victims: Vec<NodeId> = nodes.iter().copied().filter(alive).collect();
-            victims.iter().for_each(|&node| world.crash(node));
+            for &node in &victims {
+                world.crash(node);
+            }
             Undo::Restart(with_incarnations(world, &victims))
         }
         Fault::Pause { nodes } => {
             let up = |&node: &NodeId| world.cluster().status(node) == Status::Up;
             let victims: Vec<NodeId> = nodes.iter().copied().filter(up).collect();
-            victims.iter().for_each(|&node| world.pause(node));
+            for &node in &victims {
+                world.pause(node);
+            }
             Undo::Resume(with_incarnations(world, &victims))
         }
     }
 }
 
 fn with_incarnations<N: Node>(world: &World<N>, nodes: &[NodeId]) -> Vec<(NodeId, u32)> {
-    nodes.iter().map(|&node| (node, world.incarnation(node))).collect()
+    nodes
+        .iter()
+        .map(|&node| (node, world.incarnation(node)))
+        .collect()
 }
 
 /// Ends a fault.
@@ -130,7 +145,9 @@ pub(crate) fn undo<N: Node>(world: &mut World<N>, undo: &Undo) {
         }
         Undo::Resume(nodes) => {
             for &(node, incarnation) in nodes {
-                if world.incarnation(node) == incarnation && world.cluster().status(node) == Status::Paused {
+                if world.incarnation(node) == incarnation
+                    && world.cluster().status(node) == Status::Paused
+                {
                     world.resume(node);
                     world.trace_fault(&[node], || format!("resume {node}"));
                 }

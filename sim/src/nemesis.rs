@@ -38,26 +38,45 @@ impl Nemesis {
     pub(crate) fn new(seed: Seed, specs: &[FaultSpec], until: Time) -> Nemesis {
         let source = |(index, spec): (usize, &FaultSpec)| {
             let rng = seed.stream(Purpose::Nemesis(index as u32));
-            let mut source = Source { spec: spec.clone(), rng, next: None, injected: 0 };
+            let mut source = Source {
+                spec: spec.clone(),
+                rng,
+                next: None,
+                injected: 0,
+            };
             source.schedule(Time::ZERO);
             source
         };
-        Nemesis { sources: specs.iter().enumerate().map(source).collect(), until }
+        Nemesis {
+            sources: specs.iter().enumerate().map(source).collect(),
+            until,
+        }
     }
 
     /// When the next fault begins, if there is one.
     pub(crate) fn next_at(&self) -> Option<Time> {
-        self.sources.iter().filter_map(|source| source.next).filter(|&at| at < self.until).min()
+        self.sources
+            .iter()
+            .filter_map(|source| source.next)
+            .filter(|&at| at < self.until)
+            .min()
     }
 
     /// Draws the fault that is due at `now`, the time that [`next_at`](Nemesis::next_at) said.
     pub(crate) fn draw(&mut self, now: Time, targets: Targets<'_>) -> Option<Injection> {
-        let source = self.sources.iter_mut().find(|source| source.next == Some(now))?;
+        let source = self
+            .sources
+            .iter_mut()
+            .find(|source| source.next == Some(now))?;
         let lasting = whole_ms(source.rng.duration(source.spec.lasting.range()));
         let fault = source.fault(targets);
         source.injected += 1;
         source.schedule(now);
-        Some(Injection { at: Span(now.since(Time::ZERO)), lasting: Span(lasting), fault })
+        Some(Injection {
+            at: Span(now.since(Time::ZERO)),
+            lasting: Span(lasting),
+            fault,
+        })
     }
 }
 
@@ -85,23 +104,45 @@ impl Source {
     fn fault(&mut self, targets: Targets<'_>) -> Fault {
         match self.spec.fault {
             FaultKind::Partition => self.partition(targets),
-            FaultKind::Crash => Fault::Crash { nodes: self.victims(targets) },
-            FaultKind::Pause => Fault::Pause { nodes: self.victims(targets) },
+            FaultKind::Crash => Fault::Crash {
+                nodes: self.victims(targets),
+            },
+            FaultKind::Pause => Fault::Pause {
+                nodes: self.victims(targets),
+            },
         }
     }
 
     fn partition(&mut self, targets: Targets<'_>) -> Fault {
-        let shapes = self.spec.shape.as_ref().map_or(&Shape::ALL[..], |shape| shape.as_slice());
+        let shapes = self
+            .spec
+            .shape
+            .as_ref()
+            .map_or(&Shape::ALL[..], |shape| shape.as_slice());
         let shape = self.rng.pick(shapes).copied().unwrap_or(Shape::Halves);
         // Drawn whether it is needed or not, so that a fixed choice does not shift what follows.
-        let drawn = if self.rng.below(2) == 0 { InFlight::Keep } else { InFlight::Cut };
+        let drawn = if self.rng.below(2) == 0 {
+            InFlight::Keep
+        } else {
+            InFlight::Cut
+        };
         let in_flight = self.spec.in_flight.unwrap_or(drawn);
         let victim = match self.spec.victims {
             Some(_) => self.victims(targets).first().copied(),
             None => None,
         };
-        let cuts = Cuts::draw(shape, targets.servers, targets.clients, victim, &mut self.rng);
-        Fault::Partition { shape, in_flight, cuts }
+        let cuts = Cuts::draw(
+            shape,
+            targets.servers,
+            targets.clients,
+            victim,
+            &mut self.rng,
+        );
+        Fault::Partition {
+            shape,
+            in_flight,
+            cuts,
+        }
     }
 
     fn victims(&mut self, targets: Targets<'_>) -> Vec<NodeId> {
@@ -116,11 +157,18 @@ impl Source {
             Some(Victims::Minority) => some(minority.max(1)),
             Some(Victims::Majority) => some(servers.len() / 2 + 1),
             Some(Victims::All) => servers.to_vec(),
-            Some(Victims::Rolling) => {
-                servers.get(self.injected % servers.len().max(1)).copied().into_iter().collect()
-            }
+            Some(Victims::Rolling) => servers
+                .get(self.injected % servers.len().max(1))
+                .copied()
+                .into_iter()
+                .collect(),
             Some(Victims::Leader) => targets.leader.or(any).into_iter().collect(),
-            Some(Victims::Client) => self.rng.pick(targets.clients).copied().into_iter().collect(),
+            Some(Victims::Client) => self
+                .rng
+                .pick(targets.clients)
+                .copied()
+                .into_iter()
+                .collect(),
             Some(Victims::Node(node)) => vec![node],
         };
         nodes.sort_unstable();
@@ -140,7 +188,11 @@ mod tests {
         let servers: Vec<NodeId> = (0..5).map(NodeId::from_index).collect();
         let clients: Vec<NodeId> = (5..7).map(NodeId::from_index).collect();
         let leader = leader.map(NodeId::from_index);
-        let targets = Targets { servers: &servers, clients: &clients, leader };
+        let targets = Targets {
+            servers: &servers,
+            clients: &clients,
+            leader,
+        };
         let mut nemesis = Nemesis::new(Seed(seed), specs, Time::from_secs(30));
         let mut drawn = Vec::new();
         while let Some(at) = nemesis.next_at() {
@@ -151,8 +203,17 @@ mod tests {
 
     #[test]
     fn victims_are_as_many_as_they_say() {
-        for (victims, count) in [("one", 1), ("minority", 2), ("majority", 3), ("all", 5), ("n4", 1), ("client", 1)] {
-            let spec = spec(&format!("fault = 'crash'\nevery = '1s'\nlasting = '1s'\nvictims = '{victims}'"));
+        for (victims, count) in [
+            ("one", 1),
+            ("minority", 2),
+            ("majority", 3),
+            ("all", 5),
+            ("n4", 1),
+            ("client", 1),
+        ] {
+            let spec = spec(&format!(
+                "fault = 'crash'\nevery = '1s'\nlasting = '1s'\nvictims = '{victims}'"
+            ));
             for injection in all(&[spec], 3, None) {
                 assert_eq!(injection.fault.nodes().len(), count, "{victims}");
             }
@@ -164,10 +225,21 @@ mod tests {
         let leader = spec("fault = 'pause'\nat = ['9s', '1s']\nlasting = '1s'\nvictims = 'leader'");
         let drawn = all(&[leader], 1, Some(3));
         assert_eq!(drawn.len(), 2);
-        assert_eq!(drawn[0].at, Span::from_secs(1), "in order of time, whatever the order in the file");
-        assert!(drawn.iter().all(|d| d.fault == Fault::Pause { nodes: vec![NodeId::from_index(3)] }));
-        let rolling = spec("fault = 'crash'\nat = ['1s', '2s', '3s']\nlasting = '1s'\nvictims = 'rolling'");
-        let names: Vec<String> = all(&[rolling], 1, None).iter().map(|d| d.fault.to_string()).collect();
+        assert_eq!(
+            drawn[0].at,
+            Span::from_secs(1),
+            "in order of time, whatever the order in the file"
+        );
+        assert!(drawn.iter().all(|d| d.fault
+            == Fault::Pause {
+                nodes: vec![NodeId::from_index(3)]
+            }));
+        let rolling =
+            spec("fault = 'crash'\nat = ['1s', '2s', '3s']\nlasting = '1s'\nvictims = 'rolling'");
+        let names: Vec<String> = all(&[rolling], 1, None)
+            .iter()
+            .map(|d| d.fault.to_string())
+            .collect();
         assert_eq!(names, ["crash n1", "crash n2", "crash n3"]);
     }
 
@@ -177,10 +249,16 @@ mod tests {
         let leader = spec("fault = 'partition'\nevery = '3s'\nlasting = '1s'\nvictims = 'leader'");
         let alone = all(std::slice::from_ref(&crash), 9, None);
         let both = all(&[crash, leader.clone()], 9, Some(2));
-        let crashes: Vec<_> = both.into_iter().filter(|d| matches!(d.fault, Fault::Crash { .. })).collect();
+        let crashes: Vec<_> = both
+            .into_iter()
+            .filter(|d| matches!(d.fault, Fault::Crash { .. }))
+            .collect();
         assert_eq!(alone, crashes);
         let times = |leader_index| -> Vec<_> {
-            all(std::slice::from_ref(&leader), 9, leader_index).iter().map(|d| (d.at, d.lasting)).collect()
+            all(std::slice::from_ref(&leader), 9, leader_index)
+                .iter()
+                .map(|d| (d.at, d.lasting))
+                .collect()
         };
         assert_eq!(times(None), times(Some(1)));
     }

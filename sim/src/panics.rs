@@ -23,7 +23,8 @@ pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
 
 fn message(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message")
+    text.or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without a message")
 }
 
 /// The hook is the only place that knows where a panic was raised. Outside of `catch` it does what it did before.
@@ -34,7 +35,9 @@ fn install_hook() {
         panic::set_hook(Box::new(move |info| {
             let caught = CATCHING.with_borrow_mut(|catching| match catching {
                 Some(place) => {
-                    *place = info.location().map_or(String::new(), |place| format!(" (at {place})"));
+                    *place = info
+                        .location()
+                        .map_or(String::new(), |place| format!(" (at {place})"));
                     true
                 }
                 None => false,
@@ -54,7 +57,10 @@ mod tests {
     fn the_message_and_the_place_are_kept_and_nesting_works() {
         let outer = catch(|| {
             let inner = catch(|| panic!("inner {}", 1)).unwrap_err();
-            assert!(inner.starts_with("inner 1 (at ") && inner.contains("panics.rs:"), "{inner}");
+            assert!(
+                inner.starts_with("inner 1 (at ") && inner.contains("panics.rs:"),
+                "{inner}"
+            );
             assert_eq!(catch(|| 7), Ok(7));
             panic!("outer");
         });

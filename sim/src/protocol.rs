@@ -29,7 +29,11 @@ pub trait Protocol: Debug + Send + Sync + 'static {
     fn validate(settings: &Self::Settings, servers: usize, clients: usize) -> Result<(), String>;
 
     /// The configuration of every node, servers first.
-    fn nodes(settings: &Self::Settings, servers: usize, clients: usize) -> Vec<<Self::Node as Node>::Config>;
+    fn nodes(
+        settings: &Self::Settings,
+        servers: usize,
+        clients: usize,
+    ) -> Vec<<Self::Node as Node>::Config>;
 
     /// The nodes at which client operations begin, one process at each: the clients, or the servers themselves if the
     /// protocol has no clients.
@@ -37,7 +41,12 @@ pub trait Protocol: Debug + Send + Sync + 'static {
 
     /// The next operation of a client: one that nobody else asks for, told apart by `nth`, and after `previous`, the
     /// client's last operation, if that was answered.
-    fn operation(workload: &WorkloadSpec, nth: u64, previous: Option<(&OpOf<Self>, &RetOf<Self>)>, rng: &mut Rng) -> OpOf<Self>;
+    fn operation(
+        workload: &WorkloadSpec,
+        nth: u64,
+        previous: Option<(&OpOf<Self>, &RetOf<Self>)>,
+        rng: &mut Rng,
+    ) -> OpOf<Self>;
 
     /// The operations that must succeed after healing, to be spread over the processes: final reads.
     fn final_operations(workload: &WorkloadSpec) -> Vec<OpOf<Self>>;

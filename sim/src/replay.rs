@@ -92,7 +92,9 @@ impl From<Hex> for String {
 impl TryFrom<String> for Hex {
     type Error = String;
     fn try_from(text: String) -> Result<Hex, String> {
-        u64::from_str_radix(&text, 16).map(Hex).map_err(|_| format!("`{text}` is not a digest: expected 16 hexadecimal digits"))
+        u64::from_str_radix(&text, 16)
+            .map(Hex)
+            .map_err(|_| format!("`{text}` is not a digest: expected 16 hexadecimal digits"))
     }
 }
 
@@ -112,8 +114,10 @@ pub(crate) fn to_json<S: Clone + Serialize>(
         schedule: report.schedule.clone(),
         scenario: scenario.clone(),
     };
-    let json = serde_json::to_string_pretty(&file)
-        .map_err(|error| ReplayError::Wrong { file: PathBuf::from(name), message: error.to_string() })?;
+    let json = serde_json::to_string_pretty(&file).map_err(|error| ReplayError::Wrong {
+        file: PathBuf::from(name),
+        message: error.to_string(),
+    })?;
     Ok(json + "\n")
 }
 
@@ -122,11 +126,20 @@ pub(crate) fn to_json<S: Clone + Serialize>(
 /// # Errors
 /// Text that is not JSON, not a replay file, or one of another format.
 pub fn protocol_of(text: &str, file: &Path) -> Result<String, ReplayError> {
-    let wrong = |message| ReplayError::Wrong { file: file.to_owned(), message };
-    let head: Head = serde_json::from_str(text)
-        .map_err(|error| wrong(format!("{error}: expected a replay file of format {FORMAT}")))?;
+    let wrong = |message| ReplayError::Wrong {
+        file: file.to_owned(),
+        message,
+    };
+    let head: Head = serde_json::from_str(text).map_err(|error| {
+        wrong(format!(
+            "{error}: expected a replay file of format {FORMAT}"
+        ))
+    })?;
     if head.format != FORMAT {
-        return Err(wrong(format!("a replay file of format {}: expected format {FORMAT}", head.format)));
+        return Err(wrong(format!(
+            "a replay file of format {}: expected format {FORMAT}",
+            head.format
+        )));
     }
     Ok(head.scenario.protocol)
 }
@@ -135,15 +148,27 @@ pub(crate) fn parse<S: DeserializeOwned + Default>(
     text: &str,
     file: &Path,
 ) -> Result<(ScenarioOf<S>, Replay), ReplayError> {
-    let wrong = |message| ReplayError::Wrong { file: file.to_owned(), message };
+    let wrong = |message| ReplayError::Wrong {
+        file: file.to_owned(),
+        message,
+    };
     let parsed: File<S> = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
     let nodes = parsed.scenario.cluster.servers.get() + parsed.scenario.cluster.clients.get();
     for (index, injection) in parsed.schedule.iter().enumerate() {
-        if let Some(node) = injection.fault.nodes().into_iter().find(|node| node.index() >= nodes) {
-            return Err(wrong(format!("schedule[{index}]: there is no {node}: the cluster has {nodes} nodes")));
+        if let Some(node) = injection
+            .fault
+            .nodes()
+            .into_iter()
+            .find(|node| node.index() >= nodes)
+        {
+            return Err(wrong(format!(
+                "schedule[{index}]: there is no {node}: the cluster has {nodes} nodes"
+            )));
         }
         if injection.lasting == Span::default() {
-            return Err(wrong(format!("schedule[{index}]: lasting: expected more than no time")));
+            return Err(wrong(format!(
+                "schedule[{index}]: lasting: expected more than no time"
+            )));
         }
     }
     let replay = Replay {

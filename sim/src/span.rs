@@ -10,7 +10,7 @@ use std::time::Duration;
 #[serde(into = "String", try_from = "String")]
 pub struct Span(pub Duration);
 
-const LONGEST: Duration = Duration::from_secs(3600);
+const LONGEST: Duration = Duration::from_hours(1);
 
 impl Span {
     /// So many milliseconds.
@@ -27,7 +27,9 @@ impl Span {
 impl TryFrom<String> for Span {
     type Error = String;
     fn try_from(text: String) -> Result<Span, String> {
-        let wrong = |why: String| format!("`{text}` is not a duration ({why}): expected one like \"150ms\" or \"30s\"");
+        let wrong = |why: String| {
+            format!("`{text}` is not a duration ({why}): expected one like \"150ms\" or \"30s\"")
+        };
         match humantime::parse_duration(&text) {
             Err(error) => Err(wrong(error.to_string())),
             Ok(duration) if duration > LONGEST => Err(wrong("more than an hour".to_owned())),

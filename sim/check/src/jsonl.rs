@@ -287,30 +287,24 @@ mod tests {
 
     #[test]
     fn errors_name_the_line_and_what_was_expected() {
-        insta::assert_snapshot!(error_of("{\"time_ns\":1,\"process\":0,\"type\":\"inv"), @"");
-        insta::assert_snapshot!(error_of("\n\n[1]"), @"");
-        insta::assert_snapshot!(error_of(r#"{"time_ns":-1,"process":0,"type":"info"}"#), @"");
-        insta::assert_snapshot!(error_of(r#"{"time_ns":1,"process":0}"#), @"");
-        insta::assert_snapshot!(error_of(r#"{"time_ns":1,"process":0,"type":"gone"}"#), @"");
-        insta::assert_snapshot!(error_of(r#"{"time_ns":1,"process":0,"process":1,"type":"info"}"#), @"");
-        insta::assert_snapshot!(error_of(r#"{"time_ns":1,"process":0,"type":"info","why":1}"#), @"");
+        insta::assert_snapshot!(error_of("{\"time_ns\":1,\"process\":0,\"type\":\"inv"), @"line 1, column 36: expected an event as one JSON object: EOF while parsing a string");
+        insta::assert_snapshot!(error_of("\n\n[1]"), @"line 3: expected an event as one JSON object: invalid type: sequence, expected an object");
+        insta::assert_snapshot!(error_of(r#"{"time_ns":-1,"process":0,"type":"info"}"#), @"line 1: expected a whole number from 0 in the field `time_ns`, found -1");
+        insta::assert_snapshot!(error_of(r#"{"time_ns":1,"process":0}"#), @r#"line 1: expected "invoke", "ok", "fail" or "info" in the field `type`, found nothing"#);
+        insta::assert_snapshot!(error_of(r#"{"time_ns":1,"process":0,"type":"gone"}"#), @r#"line 1: expected "invoke", "ok", "fail" or "info" in the field `type`, found "gone""#);
+        insta::assert_snapshot!(error_of(r#"{"time_ns":1,"process":0,"process":1,"type":"info"}"#), @"line 1, column 36: expected an event as one JSON object: field `process` is there twice");
+        insta::assert_snapshot!(error_of(r#"{"time_ns":1,"process":0,"type":"info","why":1}"#), @"line 1: unknown field `why`: `fail` and `info` have no further fields");
         let get = r#"{"time_ns":1,"process":0,"type":"invoke","f":"get","#;
-        insta::assert_snapshot!(error_of(&format!("{get}\"kex\":\"x\"}}")), @"");
+        insta::assert_snapshot!(error_of(&format!("{get}\"kex\":\"x\"}}")), @"line 1: bad operation: unknown field `kex`, expected `key`");
         let cas = r#"{"time_ns":1,"process":0,"type":"invoke","f":"compare_and_set","#;
-        insta::assert_snapshot!(error_of(&format!("{cas}\"key\":\"x\",\"value\":\"1\"}}")), @"");
-        let read = format!("{get}\"key\":\"x\"}}\n");
-        insta::assert_snapshot!(error_of(&format!("{read}{read}")), @"");
+        insta::assert_snapshot!(error_of(&format!("{cas}\"key\":\"x\",\"value\":\"1\"}}")), @"line 1: bad operation: missing field `expected`");
+        let line = format!("{get}\"key\":\"x\"}}\n");
+        insta::assert_snapshot!(error_of(&format!("{line}{line}")), @"line 2: process p0 invokes an operation while its last one is still open");
         let ok = r#"{"time_ns":2,"process":0,"type":"ok","#;
-        insta::assert_snapshot!(error_of(&format!("{read}{ok}\"value\":7}}")), @"");
-        insta::assert_snapshot!(error_of(&format!("{read}{ok}\"value\":\"7\",\"swapped\":true}}")), @"");
-        let twice = br#"{"time_ns":1,"process":0,"type":"invoke","f":"read","extra":1}"#;
-        let error = read_register(twice).unwrap_err();
-        insta::assert_snapshot!(error, @"");
-    }
-
-    fn read_register(
-        bytes: &[u8],
-    ) -> Result<History<cas_register::Op, cas_register::Ret>, JsonlError> {
-        super::read(bytes)
+        insta::assert_snapshot!(error_of(&format!("{line}{ok}\"value\":7}}")), @"line 2: bad answer: invalid type: integer `7`, expected a string");
+        insta::assert_snapshot!(error_of(&format!("{line}{ok}\"value\":\"7\",\"swapped\":true}}")), @"line 2: bad answer: expected at most one of `value`, `deleted` and `swapped`");
+        let extra = br#"{"time_ns":1,"process":0,"type":"invoke","f":"read","extra":1}"#;
+        let error = read::<cas_register::Op, cas_register::Ret>(&extra[..]).unwrap_err();
+        insta::assert_snapshot!(error, @"line 1: bad operation: unknown field `extra`, there are no fields");
     }
 }

@@ -150,24 +150,22 @@ impl fmt::Display for Counterexample {
             writeln!(f, "  {}. {}{optional}", index + 1, shown.words)?;
         }
         if self.longest.is_empty() {
-            write!(f, "none of them can come first: {}", self.state)?;
+            write!(f, "nothing can come first: {}, but", self.state)?;
         } else {
             let numbers: Vec<String> = self.longest.iter().map(|i| (i + 1).to_string()).collect();
             let numbers = numbers.join(", ");
             write!(
                 f,
-                "the longest legal order found is {numbers}; then {}",
+                "the longest legal order found is {numbers}; then {}, but",
                 self.state
             )?;
         }
         for blocked in &self.blocked {
-            let number = blocked.operation + 1;
-            let words = &self.operations[blocked.operation].words;
-            write!(f, ", and\n  {number}. {words} needs {}", blocked.needs)?;
+            write!(f, "\n  {} needs {}", blocked.operation + 1, blocked.needs)?;
             match &blocked.possible {
-                Possible::After(shown) => write!(f, ",\n     last made so by {}", shown.words)?,
-                Possible::AtFirst => f.write_str(",\n     as it was only at first")?,
-                Possible::Never => f.write_str(",\n     which no operation makes so")?,
+                Possible::After(shown) => write!(f, ", last made so by {}", shown.words)?,
+                Possible::AtFirst => f.write_str(", as it was only at first")?,
+                Possible::Never => f.write_str(", which no operation makes so")?,
             }
         }
         Ok(())
@@ -181,14 +179,19 @@ impl fmt::Display for Start {
             None => write!(f, "  at first {states}")?,
             Some(time_ns) => {
                 let (time, completed) = (seconds(time_ns), self.completed);
+                let operations = if completed == 1 {
+                    "operation"
+                } else {
+                    "operations"
+                };
                 write!(
                     f,
-                    "  at {time}, after {completed} operations in any order, {states}"
+                    "  at {time}, after {completed} {operations} in whatever order, {states}"
                 )?;
             }
         }
         if let Some(last) = &self.last {
-            write!(f, ",\n     last by {}", last.words)?;
+            write!(f, ",\n     last made so by {}", last.words)?;
         }
         if self.open > 0 {
             let open = self.open;

@@ -186,8 +186,8 @@ fn some_ret(op: &Op, choice: u8) -> Ret {
     match op {
         Op::Get { .. } => Ret::Value(maybe(choice)),
         Op::Put { .. } => Ret::Written,
-        Op::Delete { .. } => Ret::Deleted(choice % 2 == 0),
-        Op::CompareAndSet { .. } => Ret::Swapped(choice % 2 == 0),
+        Op::Delete { .. } => Ret::Deleted(choice.is_multiple_of(2)),
+        Op::CompareAndSet { .. } => Ret::Swapped(choice.is_multiple_of(2)),
     }
 }
 

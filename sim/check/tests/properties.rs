@@ -54,9 +54,9 @@ proptest! {
         let history = key_value(&shape, seed);
         let mut bytes = Vec::new();
         jsonl::write(&history, &mut bytes).expect("memory does not fail");
-        prop_assert_eq!(jsonl::read(&*bytes).expect("just written"), history);
+        prop_assert_eq!(&jsonl::read(&*bytes).expect("just written"), &history);
         // A file that was cut off inside a line is an error that names the line.
-        let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+        let lines = history.len();
         bytes.truncate(bytes.len() - 2);
         let error = jsonl::read::<kv::Op, kv::Ret>(&*bytes).expect_err("cut off");
         prop_assert_eq!(error.line, lines);

@@ -151,6 +151,9 @@ pub trait Invariant<N: Node>: fmt::Debug {
     fn observe(&mut self, cluster: Cluster<'_, N>, touched: NodeId) -> Result<(), Violation>;
 
     /// A violation of this property.
+    ///
+    /// # Errors
+    /// Always: the violation is the error.
     fn violated(&self, what: String) -> Result<(), Violation> {
         Err(Violation {
             property: self.property(),

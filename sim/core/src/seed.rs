@@ -44,7 +44,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// A distinct ChaCha stream number per purpose: the kind in the top byte, its parameters below.
+    /// A distinct `ChaCha` stream number per purpose: the kind in the top byte, its parameters below.
     fn stream(self) -> u64 {
         let (kind, high, low) = match self {
             Purpose::Node { node, incarnation } => (1, node.index() as u64, incarnation),
@@ -91,7 +91,7 @@ impl FromStr for Seed {
     }
 }
 
-/// A stream of random numbers (ChaCha8), the same on every machine.
+/// A stream of random numbers (`ChaCha8`), the same on every machine.
 #[derive(Clone, Debug)]
 pub struct Rng {
     chacha: ChaCha8Rng,

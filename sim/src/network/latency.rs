@@ -27,18 +27,32 @@ pub struct Latency {
 impl Latency {
     /// Always this long.
     pub fn constant(delay: Span) -> Latency {
-        Latency { min: delay, mean: delay, tail: Ratio::NEVER, tail_max: Span::default() }
+        Latency {
+            min: delay,
+            mean: delay,
+            tail: Ratio::NEVER,
+            tail_max: Span::default(),
+        }
     }
 
     /// Between these two, with no tail.
     pub fn uniform(min: Span, max: Span) -> Latency {
         let mean = Span((min.0 + max.0) / 2);
-        Latency { min, mean, tail: Ratio::NEVER, tail_max: Span::default() }
+        Latency {
+            min,
+            mean,
+            tail: Ratio::NEVER,
+            tail_max: Span::default(),
+        }
     }
 
     /// The same body without the tail.
+    #[must_use]
     pub fn without_tail(self) -> Latency {
-        Latency { tail: Ratio::NEVER, ..self }
+        Latency {
+            tail: Ratio::NEVER,
+            ..self
+        }
     }
 
     /// Says what is wrong with it, if anything is.
@@ -47,9 +61,12 @@ impl Latency {
     /// A mean below the minimum; a tail that ends within the body.
     pub fn validate(&self) -> Result<(), String> {
         if self.mean.0 < self.min.0 {
-            return Err(format!("latency: mean {} is less than min {}", self.mean, self.min));
+            return Err(format!(
+                "latency: mean {} is less than min {}",
+                self.mean, self.min
+            ));
         }
-        let body_max = self.mean.0 * 2 - self.min.0;
+        let body_max = (self.mean.0 * 2).saturating_sub(self.min.0);
         if !self.tail.is_never() && self.tail_max.0 <= body_max {
             return Err(format!(
                 "latency: tail_max {} must be more than {}, where the body ends (2 mean - min)",
@@ -74,7 +91,12 @@ impl Delays {
     pub(crate) fn new(latency: &Latency) -> Delays {
         let min_ns = nanos(latency.min.0);
         let width_ns = 2 * nanos(latency.mean.0).saturating_sub(min_ns);
-        Delays { min_ns, width_ns, tail: latency.tail, tail_max_ns: nanos(latency.tail_max.0) }
+        Delays {
+            min_ns,
+            width_ns,
+            tail: latency.tail,
+            tail_max_ns: nanos(latency.tail_max.0),
+        }
     }
 
     /// The delay in nanoseconds that a uniformly drawn number stands for.
@@ -98,7 +120,7 @@ impl Delays {
     }
 }
 
-/// Another uniform number from a uniform one: the finaliser of SplitMix64 (Steele, Lea and Flood, 2014).
+/// Another uniform number from a uniform one: the finaliser of `SplitMix64` (Steele, Lea and Flood, 2014).
 #[inline]
 pub(crate) fn derive(draw: u64, nth: u64) -> u64 {
     let mut z = draw.wrapping_add(nth.wrapping_mul(0x9E37_79B9_7F4A_7C15));
@@ -119,7 +141,12 @@ mod tests {
     #[test]
     fn draws_keep_the_bounds_and_the_mean() {
         let tail = Ratio::new(1, 10).unwrap();
-        let latency = Latency { min: ms(1), mean: ms(5), tail, tail_max: ms(200) };
+        let latency = Latency {
+            min: ms(1),
+            mean: ms(5),
+            tail,
+            tail_max: ms(200),
+        };
         latency.validate().unwrap();
         let delays = Delays::new(&latency);
         let draws: Vec<u64> = (0..100_000).map(|i| delays.draw(derive(i, 7))).collect();
@@ -129,7 +156,10 @@ mod tests {
         assert!((4_950_000..5_050_000).contains(&mean), "{mean}");
         assert!((9_500..10_500).contains(&tail.len()), "{}", tail.len());
         let long = tail.iter().filter(|&&d| d > 100_000_000).count();
-        assert!(long > tail.len() / 10, "the far end of the tail is reached: {long}");
+        assert!(
+            long > tail.len() / 10,
+            "the far end of the tail is reached: {long}"
+        );
     }
 
     #[test]
@@ -142,9 +172,20 @@ mod tests {
 
     #[test]
     fn contradictions_are_named() {
-        let contradiction = Latency { mean: ms(1), ..Latency::constant(ms(2)) };
-        assert!(contradiction.validate().unwrap_err().contains("less than min"));
-        let short_tail = Latency { tail: Ratio::ALWAYS, ..Latency::constant(ms(2)) };
+        let contradiction = Latency {
+            mean: ms(1),
+            ..Latency::constant(ms(2))
+        };
+        assert!(
+            contradiction
+                .validate()
+                .unwrap_err()
+                .contains("less than min")
+        );
+        let short_tail = Latency {
+            tail: Ratio::ALWAYS,
+            ..Latency::constant(ms(2))
+        };
         assert!(short_tail.validate().unwrap_err().contains("tail_max"));
     }
 }

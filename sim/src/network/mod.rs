@@ -36,7 +36,11 @@ fn default_latency() -> Latency {
 /// A local network on a good day: 1 to 10 ms, nothing lost or duplicated.
 impl Default for LinkProfile {
     fn default() -> LinkProfile {
-        LinkProfile { latency: default_latency(), loss: Ratio::NEVER, duplication: Ratio::NEVER }
+        LinkProfile {
+            latency: default_latency(),
+            loss: Ratio::NEVER,
+            duplication: Ratio::NEVER,
+        }
     }
 }
 
@@ -44,7 +48,10 @@ impl LinkProfile {
     /// The same link without what makes it bad: no loss, no duplication, no long tail.
     #[must_use]
     pub fn plain(self) -> LinkProfile {
-        LinkProfile { latency: self.latency.without_tail(), ..LinkProfile::default() }
+        LinkProfile {
+            latency: self.latency.without_tail(),
+            ..LinkProfile::default()
+        }
     }
 }
 
@@ -87,7 +94,11 @@ impl Network {
             last_sent_at: Time::MAX,
             sent_then: 0,
         };
-        Network { nodes, key: seed.key(Purpose::Network), links: vec![link; nodes * nodes] }
+        Network {
+            nodes,
+            key: seed.key(Purpose::Network),
+            links: vec![link; nodes * nodes],
+        }
     }
 
     /// Gives every link this profile from now on; messages in flight keep their fate.
@@ -110,7 +121,10 @@ impl Network {
             link.sent_then = 0;
         }
         let endpoints = ((from.index() as u64) << 32) | to.index() as u64;
-        let draw = keyed(self.key, [endpoints, now.as_nanos(), u64::from(link.sent_then)]);
+        let draw = keyed(
+            self.key,
+            [endpoints, now.as_nanos(), u64::from(link.sent_then)],
+        );
         if link.loss.hits(derive(draw, 1)) {
             return Fate::Lost;
         }
@@ -147,7 +161,11 @@ mod tests {
 
     #[test]
     fn the_fate_of_a_message_does_not_depend_on_other_links_or_instants() {
-        let (a, b, c) = (NodeId::from_index(0), NodeId::from_index(1), NodeId::from_index(2));
+        let (a, b, c) = (
+            NodeId::from_index(0),
+            NodeId::from_index(1),
+            NodeId::from_index(2),
+        );
         let mut quiet = half(3);
         let mut busy = half(3);
         for ms in 0..1000 {
@@ -169,7 +187,10 @@ mod tests {
             same += u32::from(there == back && there != Fate::Lost);
             match there {
                 Fate::Lost => lost += 1,
-                Fate::Delivered { copy_delay_ns: Some(_), .. } => copied += 1,
+                Fate::Delivered {
+                    copy_delay_ns: Some(_),
+                    ..
+                } => copied += 1,
                 Fate::Delivered { .. } => {}
             }
         }
@@ -182,6 +203,9 @@ mod tests {
     fn messages_of_one_instant_have_different_fates() {
         let (a, b) = (NodeId::from_index(0), NodeId::from_index(1));
         let mut network = Network::new(Seed(1), 2, &LinkProfile::default());
-        assert_ne!(network.fate(a, b, Time::ZERO), network.fate(a, b, Time::ZERO));
+        assert_ne!(
+            network.fate(a, b, Time::ZERO),
+            network.fate(a, b, Time::ZERO)
+        );
     }
 }

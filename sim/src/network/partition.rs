@@ -85,7 +85,7 @@ impl Cuts {
         if let Some(at) = order.iter().position(|&node| Some(node) == victim) {
             order.swap(0, at);
         }
-        let mut topology = whole(servers.iter().chain(clients).copied());
+        let mut topology = whole(&[servers, clients].concat());
         match shape {
             Shape::Halves => split(&mut topology, &order, order.len() / 2, clients, rng),
             Shape::RandomSplit => {
@@ -100,9 +100,9 @@ impl Cuts {
                     .map(|(from, to, ())| (from, to))
                     .filter(|&(from, _)| Some(from) == muted)
                     .collect();
-                deaf.into_iter().for_each(|(from, to)| {
+                for (from, to) in deaf {
                     topology.remove_edge(from, to);
-                });
+                }
             }
             Shape::Bridge => {
                 let (left, right) = order.get(1..).unwrap_or_default().split_at(order.len() / 2);
@@ -115,12 +115,16 @@ impl Cuts {
 
     /// Each cut link, from sender to receiver, in order.
     pub fn iter(&self) -> impl Iterator<Item = (NodeId, NodeId)> + '_ {
-        self.0.iter().flat_map(|(&from, to)| to.iter().map(move |&to| (from, to)))
+        self.0
+            .iter()
+            .flat_map(|(&from, to)| to.iter().map(move |&to| (from, to)))
     }
 
     /// Whether this link is cut.
     pub fn contains(&self, from: NodeId, to: NodeId) -> bool {
-        self.0.get(&from).is_some_and(|receivers| receivers.contains(&to))
+        self.0
+            .get(&from)
+            .is_some_and(|receivers| receivers.contains(&to))
     }
 
     /// All nodes that are named.
@@ -133,21 +137,27 @@ impl Cuts {
     pub fn sides(&self) -> Option<Vec<Vec<NodeId>>> {
         let mut sides: Vec<Vec<NodeId>> = Vec::new();
         for node in self.nodes() {
-            let cut_from = |member: &NodeId| self.contains(node, *member) || self.contains(*member, node);
+            let cut_from =
+                |member: &NodeId| self.contains(node, *member) || self.contains(*member, node);
             match sides.iter_mut().find(|side| !side.iter().all(cut_from)) {
                 Some(side) => side.push(node),
                 None => sides.push(vec![node]),
             }
         }
-        let expected = |(from_side, from), (to_side, to)| (from_side != to_side) == self.contains(from, to);
+        let expected =
+            |(from_side, from), (to_side, to)| (from_side != to_side) == self.contains(from, to);
         let placed = |sides: &[Vec<NodeId>]| -> Vec<(usize, NodeId)> {
             let with_side = |(number, side): (usize, &Vec<NodeId>)| {
-                side.iter().map(move |&node| (number, node)).collect::<Vec<_>>()
+                side.iter()
+                    .map(move |&node| (number, node))
+                    .collect::<Vec<_>>()
             };
             sides.iter().enumerate().flat_map(with_side).collect()
         };
         let placed = placed(&sides);
-        let whole = placed.iter().all(|&a| placed.iter().all(|&b| a.1 == b.1 || expected(a, b)));
+        let whole = placed
+            .iter()
+            .all(|&a| placed.iter().all(|&b| a.1 == b.1 || expected(a, b)));
         (whole && sides.len() > 1).then_some(sides)
     }
 }
@@ -162,16 +172,18 @@ impl fmt::Display for Cuts {
             let sides: Vec<String> = sides.iter().map(|side| names(&mut side.iter())).collect();
             return f.write_str(&sides.join(" | "));
         }
-        let muted = |(from, to): (&NodeId, &BTreeSet<NodeId>)| format!("{from} -/-> {}", names(&mut to.iter()));
+        let muted = |(from, to): (&NodeId, &BTreeSet<NodeId>)| {
+            format!("{from} -/-> {}", names(&mut to.iter()))
+        };
         f.write_str(&self.0.iter().map(muted).collect::<Vec<_>>().join(", "))
     }
 }
 
-fn whole(nodes: impl Iterator<Item = NodeId> + Clone) -> Topology {
+fn whole(nodes: &[NodeId]) -> Topology {
     let mut topology = Topology::default();
-    for from in nodes.clone() {
+    for &from in nodes {
         topology.add_node(from);
-        for to in nodes.clone().filter(|&to| to != from) {
+        for &to in nodes.iter().filter(|&&to| to != from) {
             topology.add_edge(from, to, ());
         }
     }
@@ -189,11 +201,21 @@ fn separate(topology: &mut Topology, left: &[NodeId], right: &[NodeId]) {
 }
 
 /// Separates the first `small` servers of `order`, with some of the clients, from the rest with the others.
-fn split(topology: &mut Topology, order: &[NodeId], small: usize, clients: &[NodeId], rng: &mut Rng) {
+fn split(
+    topology: &mut Topology,
+    order: &[NodeId],
+    small: usize,
+    clients: &[NodeId],
+    rng: &mut Rng,
+) {
     let (small, large) = order.split_at(small.min(order.len()));
     let (mut small, mut large) = (small.to_vec(), large.to_vec());
     for &client in clients {
-        if rng.below(2) == 0 { small.push(client) } else { large.push(client) }
+        if rng.below(2) == 0 {
+            small.push(client);
+        } else {
+            large.push(client);
+        }
     }
     separate(topology, &small, &large);
 }
@@ -224,18 +246,31 @@ mod tests {
 
     fn draw(shape: Shape, servers: usize, victim: Option<NodeId>, seed: u64) -> Cuts {
         let mut rng = Seed(seed).stream(Purpose::Nemesis(0));
-        Cuts::draw(shape, &ids(0..servers), &ids(servers..servers + 2), victim, &mut rng)
+        Cuts::draw(
+            shape,
+            &ids(0..servers),
+            &ids(servers..servers + 2),
+            victim,
+            &mut rng,
+        )
     }
 
     fn hears(cuts: &Cuts, servers: usize, node: NodeId) -> BTreeSet<NodeId> {
-        ids(0..servers).into_iter().filter(|&from| !cuts.contains(from, node)).collect()
+        ids(0..servers)
+            .into_iter()
+            .filter(|&from| !cuts.contains(from, node))
+            .collect()
     }
 
     #[test]
     fn splits_have_two_sides_and_the_victim_is_on_the_small_one() {
         let victim = NodeId::from_index(3);
         for seed in 0..50 {
-            for (shape, sizes) in [(Shape::Halves, 2..=2), (Shape::RandomSplit, 1..=4), (Shape::IsolateOne, 1..=1)] {
+            for (shape, sizes) in [
+                (Shape::Halves, 2..=2),
+                (Shape::RandomSplit, 1..=4),
+                (Shape::IsolateOne, 1..=1),
+            ] {
                 let cuts = draw(shape, 5, Some(victim), seed);
                 let sides = cuts.sides().expect("two sides");
                 assert_eq!(sides.len(), 2);
@@ -260,10 +295,17 @@ mod tests {
         let bridge = NodeId::from_index(2);
         let cuts = draw(Shape::Bridge, 5, Some(bridge), 1);
         let sides = cuts.sides().expect("two sides, and the bridge on neither");
-        assert!(sides.len() == 2 && !cuts.nodes().contains(&bridge), "{cuts}");
+        assert!(
+            sides.len() == 2 && !cuts.nodes().contains(&bridge),
+            "{cuts}"
+        );
         assert_eq!(hears(&cuts, 5, bridge).len(), 5);
         for node in ids(0..5).into_iter().filter(|&node| node != bridge) {
-            assert_eq!(hears(&cuts, 5, node).len(), 3, "two of its side, and the bridge");
+            assert_eq!(
+                hears(&cuts, 5, node).len(),
+                3,
+                "two of its side, and the bridge"
+            );
         }
     }
 
@@ -271,8 +313,14 @@ mod tests {
     fn in_a_majorities_ring_every_node_sees_a_majority_and_no_two_the_same() {
         for servers in [5, 7, 9] {
             let cuts = draw(Shape::MajoritiesRing, servers, None, 7);
-            let seen: Vec<_> = ids(0..servers).into_iter().map(|n| hears(&cuts, servers, n)).collect();
-            assert!(seen.iter().all(|heard| heard.len() > servers / 2 && heard.len() < servers));
+            let seen: Vec<_> = ids(0..servers)
+                .into_iter()
+                .map(|n| hears(&cuts, servers, n))
+                .collect();
+            assert!(
+                seen.iter()
+                    .all(|heard| heard.len() > servers / 2 && heard.len() < servers)
+            );
             let distinct: BTreeSet<_> = seen.iter().collect();
             assert_eq!(distinct.len(), servers);
         }

@@ -30,7 +30,11 @@ const LEAD_IN: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// What the file system says.
-pub fn write_failure(dir: &Path, case: &dyn Case, seed: Seed) -> Result<Option<FailureFolder>, ReplayError> {
+pub fn write_failure(
+    dir: &Path,
+    case: &dyn Case,
+    seed: Seed,
+) -> Result<Option<FailureFolder>, ReplayError> {
     let report = case.run(seed, &Faults::Drawn, Some(TraceDetail::Everything));
     let Verdict::Invalid(finding) = &report.verdict else {
         return Ok(None);
@@ -38,7 +42,13 @@ pub fn write_failure(dir: &Path, case: &dyn Case, seed: Seed) -> Result<Option<F
     let name: String = case
         .name()
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '-' || c == '_' {
+                c
+            } else {
+                '-'
+            }
+        })
         .collect();
     let folder = dir.join(format!("{name}-{seed}"));
     let replay = folder.join("replay.json");
@@ -46,9 +56,18 @@ pub fn write_failure(dir: &Path, case: &dyn Case, seed: Seed) -> Result<Option<F
         let file = folder.join(file);
         fs::write(&file, text).map_err(|source| ReplayError::Io { file, source })
     };
-    fs::create_dir_all(&folder).map_err(|source| ReplayError::Io { file: folder.clone(), source })?;
-    write("replay.json", case.replay_json(&report, finding)?.as_bytes())?;
-    write("history.jsonl", report.history_jsonl.as_deref().unwrap_or_default())?;
+    fs::create_dir_all(&folder).map_err(|source| ReplayError::Io {
+        file: folder.clone(),
+        source,
+    })?;
+    write(
+        "replay.json",
+        case.replay_json(&report, finding)?.as_bytes(),
+    )?;
+    write(
+        "history.jsonl",
+        report.history_jsonl.as_deref().unwrap_or_default(),
+    )?;
     let mut lines = String::new();
     for event in report.trace.iter().flat_map(|trace| &trace.events) {
         let _ = writeln!(lines, "{event}");
@@ -57,25 +76,59 @@ pub fn write_failure(dir: &Path, case: &dyn Case, seed: Seed) -> Result<Option<F
     let timeline = timeline_of(case, &report, finding);
     let text = describe(case, &report, finding, &timeline, &replay);
     write("report.txt", text.as_bytes())?;
-    Ok(Some(FailureFolder { folder, replay, timeline }))
+    Ok(Some(FailureFolder {
+        folder,
+        replay,
+        timeline,
+    }))
 }
 
 fn timeline_of(case: &dyn Case, report: &Report, finding: &Finding) -> String {
-    let Some(trace) = &report.trace else { return String::new() };
+    let Some(trace) = &report.trace else {
+        return String::new();
+    };
     let from = Time::ZERO.max(finding.at - LEAD_IN);
-    let what = Timeline { nodes: case.servers(), from, until: finding.at, operations: false, rows_max: 40, width: 110, finding: Some(finding) };
+    let what = Timeline {
+        nodes: case.servers(),
+        from,
+        until: finding.at,
+        operations: false,
+        rows_max: 40,
+        width: 110,
+        finding: Some(finding),
+    };
     timeline(trace, &what)
 }
 
-fn describe(case: &dyn Case, report: &Report, finding: &Finding, timeline: &str, replay: &Path) -> String {
+fn describe(
+    case: &dyn Case,
+    report: &Report,
+    finding: &Finding,
+    timeline: &str,
+    replay: &Path,
+) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "{}: {}\n", case.name(), case.summary());
-    let _ = writeln!(text, "seed {}, {} after {} of virtual time:", report.seed, finding.property, finding.at);
+    let _ = writeln!(
+        text,
+        "seed {}, {} after {} of virtual time:",
+        report.seed, finding.property, finding.at
+    );
     let _ = writeln!(text, "{}\n", finding.what);
     let _ = writeln!(text, "faults:");
     for injection in &report.schedule {
-        let _ = writeln!(text, "  {:>10} for {:>10}: {}", injection.at.to_string(), injection.lasting.to_string(), injection.fault);
+        let _ = writeln!(
+            text,
+            "  {:>10} for {:>10}: {}",
+            injection.at.to_string(),
+            injection.lasting.to_string(),
+            injection.fault
+        );
     }
-    let _ = writeln!(text, "\n{timeline}\nreplay: splitbrain replay {}", replay.display());
+    let _ = writeln!(
+        text,
+        "\n{timeline}\nreplay: splitbrain replay {}",
+        replay.display()
+    );
     text
 }

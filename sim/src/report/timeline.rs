@@ -43,23 +43,53 @@ pub fn timeline(trace: &Trace, what: &Timeline<'_>) -> String {
     let mut rows = rows(trace, what);
     let left_out = rows.len().saturating_sub(what.rows_max);
     rows.drain(..left_out);
-    let header = (0..what.nodes).map(|index| (index, NodeId::from_index(index).to_string())).collect();
+    let header = (0..what.nodes)
+        .map(|index| (index, NodeId::from_index(index).to_string()))
+        .collect();
     let mut picture = String::new();
-    draw(&mut picture, "time", &Row::Cells(header), what.nodes, column, ' ');
+    draw(
+        &mut picture,
+        "time",
+        &Row::Cells(header),
+        what.nodes,
+        column,
+        ' ',
+    );
     let before = before(trace, what);
     if !before.is_empty() {
-        draw(&mut picture, "before", &Row::Cells(before), what.nodes, column, '|');
+        draw(
+            &mut picture,
+            "before",
+            &Row::Cells(before),
+            what.nodes,
+            column,
+            '|',
+        );
     }
     if left_out > 0 {
         let words = format!("({left_out} earlier rows)");
-        draw(&mut picture, "..", &Row::Across(words, ' '), what.nodes, column, ' ');
+        draw(
+            &mut picture,
+            "..",
+            &Row::Across(words, ' '),
+            what.nodes,
+            column,
+            ' ',
+        );
     }
     for (at, row) in &rows {
         draw(&mut picture, &at.to_string(), row, what.nodes, column, '|');
     }
     if let Some(finding) = what.finding {
         let row = Row::Across(format!("!! {} ", finding.property), '!');
-        draw(&mut picture, &finding.at.to_string(), &row, what.nodes, column, '|');
+        draw(
+            &mut picture,
+            &finding.at.to_string(),
+            &row,
+            what.nodes,
+            column,
+            '|',
+        );
     }
     picture
 }
@@ -81,14 +111,24 @@ fn rows(trace: &Trace, what: &Timeline<'_>) -> Vec<(Time, Row)> {
     let mut rows: Vec<(Time, Row)> = Vec::new();
     // The column of the last row, if one node alone spoke in it: what it adds at the same instant joins that row.
     let mut speaking = None;
-    for event in trace.events.iter().filter(|event| (what.from..=what.until).contains(&event.at)) {
-        let Some(row) = row(event, what) else { continue };
+    for event in trace
+        .events
+        .iter()
+        .filter(|event| (what.from..=what.until).contains(&event.at))
+    {
+        let Some(row) = row(event, what) else {
+            continue;
+        };
         let speaks = match &row {
-            Row::Cells(cells) => cells.first_key_value().map(|(&column, _)| (event.at, column)),
+            Row::Cells(cells) => cells
+                .first_key_value()
+                .map(|(&column, _)| (event.at, column)),
             Row::Across(..) => None,
         };
         match (rows.last_mut(), row) {
-            (Some((_, Row::Cells(said))), Row::Cells(more)) if speaks.is_some() && speaks == speaking => {
+            (Some((_, Row::Cells(said))), Row::Cells(more))
+                if speaks.is_some() && speaks == speaking =>
+            {
                 for (column, words) in more {
                     let _ = write!(said.entry(column).or_default(), ", {words}");
                 }
@@ -104,9 +144,18 @@ fn row(event: &TraceEvent, what: &Timeline<'_>) -> Option<Row> {
     let (node, words) = match &event.what {
         What::Fault { words, .. } => return Some(Row::Across(format!("== {words} "), '=')),
         What::Note { node, words } if node.index() < what.nodes => (*node, words.clone()),
-        What::Start { node, incarnation: 1.. } if node.index() < what.nodes => (*node, "restarts".to_owned()),
-        What::Invoke { node, process, op } if what.operations => (*node, format!("{process} invokes {op}")),
-        What::End { node, process, outcome } if what.operations => (*node, format!("{process} {outcome}")),
+        What::Start {
+            node,
+            incarnation: 1..,
+        } if node.index() < what.nodes => (*node, "restarts".to_owned()),
+        What::Invoke { node, process, op } if what.operations => {
+            (*node, format!("{process} invokes {op}"))
+        }
+        What::End {
+            node,
+            process,
+            outcome,
+        } if what.operations => (*node, format!("{process} {outcome}")),
         _ => return None,
     };
     if node.index() < what.nodes {
@@ -121,20 +170,37 @@ fn draw(picture: &mut String, time: &str, row: &Row, nodes: usize, column: usize
     let cells = match row {
         Row::Across(words, fill) => {
             let length = words.chars().count();
-            let filled = words.chars().chain(std::iter::repeat_n(*fill, (column * nodes).saturating_sub(length)));
-            return put(picture, &format!("{time:>TIME_WIDTH$}  {}", filled.collect::<String>()));
+            let filled = words.chars().chain(std::iter::repeat_n(
+                *fill,
+                (column * nodes).saturating_sub(length),
+            ));
+            return put(
+                picture,
+                &format!("{time:>TIME_WIDTH$}  {}", filled.collect::<String>()),
+            );
         }
         Row::Cells(cells) => cells,
     };
-    let wrapped: Vec<Vec<String>> =
-        (0..nodes).map(|index| cells.get(&index).map_or(Vec::new(), |words| wrap(words, column - 1))).collect();
+    let wrapped: Vec<Vec<String>> = (0..nodes)
+        .map(|index| {
+            cells
+                .get(&index)
+                .map_or(Vec::new(), |words| wrap(words, column - 1))
+        })
+        .collect();
     for line in 0..wrapped.iter().map(Vec::len).max().unwrap_or(0) {
         let cell = |lines: &Vec<String>| match lines.get(line) {
             Some(words) => format!("{words:<column$}"),
             None => format!("{:<column$}", empty.to_string()),
         };
         let time = if line == 0 { time } else { "" };
-        put(picture, &format!("{time:>TIME_WIDTH$}  {}", wrapped.iter().map(cell).collect::<String>()));
+        put(
+            picture,
+            &format!(
+                "{time:>TIME_WIDTH$}  {}",
+                wrapped.iter().map(cell).collect::<String>()
+            ),
+        );
     }
 }
 
@@ -168,15 +234,68 @@ mod tests {
         let n = NodeId::from_index;
         let mut trace = Trace::new(TraceDetail::Notes);
         let mut push = |ms, what| trace.push(Time::from_millis(ms), what);
-        push(0, What::Start { node: n(0), incarnation: 0 });
-        push(10, What::Note { node: n(2), words: "becomes coordinator".into() });
-        push(12, What::Note { node: n(1), words: "obeys n3".into() });
-        push(2000, What::Fault { nodes: vec![n(0)], words: "partition halves: n1 n2 | n3".into() });
-        push(2251, What::Note { node: n(1), words: "suspects n3: no heartbeat for 250ms".into() });
-        push(2251, What::Note { node: n(1), words: "starts an election".into() });
-        push(2300, What::Start { node: n(0), incarnation: 1 });
-        push(2400, What::Invoke { node: n(3), process: ProcessId(0), op: "get x".into() });
-        let finding = Finding { property: "split-brain".into(), what: String::new(), at: Time::from_millis(2500) };
+        push(
+            0,
+            What::Start {
+                node: n(0),
+                incarnation: 0,
+            },
+        );
+        push(
+            10,
+            What::Note {
+                node: n(2),
+                words: "becomes coordinator".into(),
+            },
+        );
+        push(
+            12,
+            What::Note {
+                node: n(1),
+                words: "obeys n3".into(),
+            },
+        );
+        push(
+            2000,
+            What::Fault {
+                nodes: vec![n(0)],
+                words: "partition halves: n1 n2 | n3".into(),
+            },
+        );
+        push(
+            2251,
+            What::Note {
+                node: n(1),
+                words: "suspects n3: no heartbeat for 250ms".into(),
+            },
+        );
+        push(
+            2251,
+            What::Note {
+                node: n(1),
+                words: "starts an election".into(),
+            },
+        );
+        push(
+            2300,
+            What::Start {
+                node: n(0),
+                incarnation: 1,
+            },
+        );
+        push(
+            2400,
+            What::Invoke {
+                node: n(3),
+                process: ProcessId(0),
+                op: "get x".into(),
+            },
+        );
+        let finding = Finding {
+            property: "split-brain".into(),
+            what: String::new(),
+            at: Time::from_millis(2500),
+        };
         let all = Timeline {
             nodes: 3,
             from: Time::from_millis(100),
@@ -198,7 +317,14 @@ mod tests {
         2.400s  n4: p0 invokes get x
         2.500s  !! split-brain !!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!
         ");
-        let last = Timeline { rows_max: 1, operations: false, width: 0, from: Time::ZERO, finding: None, ..all };
+        let last = Timeline {
+            rows_max: 1,
+            operations: false,
+            width: 0,
+            from: Time::ZERO,
+            finding: None,
+            ..all
+        };
         insta::assert_snapshot!(timeline(&trace, &last), @r"
           time  n1         n2         n3
             ..  (4 earlier rows)

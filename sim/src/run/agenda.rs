@@ -1,9 +1,9 @@
 //! What the harness itself has to do next: begin and end faults, begin operations.
 
+use crate::fault;
 use crate::fault::{Injection, Undo};
 use crate::nemesis::Targets;
 use crate::protocol::{OpOf, Protocol, RetOf, WorldOf};
-use crate::fault;
 use crate::run::FaultSource;
 use crate::scenario::WorkloadSpec;
 use splitbrain_check::ProcessId;
@@ -23,8 +23,18 @@ pub(super) struct FaultAgenda {
 }
 
 impl FaultAgenda {
-    pub(super) fn new(source: FaultSource, servers: Vec<NodeId>, clients: Vec<NodeId>) -> FaultAgenda {
-        FaultAgenda { source, servers, clients, in_force: Vec::new(), injected: Vec::new() }
+    pub(super) fn new(
+        source: FaultSource,
+        servers: Vec<NodeId>,
+        clients: Vec<NodeId>,
+    ) -> FaultAgenda {
+        FaultAgenda {
+            source,
+            servers,
+            clients,
+            in_force: Vec::new(),
+            injected: Vec::new(),
+        }
     }
 
     /// When the next fault begins or ends.
@@ -57,10 +67,19 @@ impl FaultAgenda {
             FaultSource::Drawn(nemesis) => {
                 nemesis.next_at().filter(|&at| at <= now)?;
                 let leader = P::leader(world.cluster());
-                nemesis.draw(now, Targets { servers: &self.servers, clients: &self.clients, leader })
+                nemesis.draw(
+                    now,
+                    Targets {
+                        servers: &self.servers,
+                        clients: &self.clients,
+                        leader,
+                    },
+                )
             }
             FaultSource::Scheduled(schedule) => {
-                schedule.front().filter(|next| Time::ZERO + next.at.0 <= now)?;
+                schedule
+                    .front()
+                    .filter(|next| Time::ZERO + next.at.0 <= now)?;
                 schedule.pop_front()
             }
         }
@@ -94,7 +113,7 @@ struct Client<P: Protocol> {
 #[derive(Clone, Debug)]
 pub(super) struct Clients<P: Protocol> {
     workload: WorkloadSpec,
-    clients: Vec<Client<P>>,
+    all: Vec<Client<P>>,
     begun: u64,
 }
 
@@ -103,17 +122,28 @@ impl<P: Protocol> Clients<P> {
         let client = |(index, &node): (usize, &NodeId)| {
             let mut rng = seed.stream(Purpose::Workload(index as u32));
             let first = think(&workload, &mut rng);
-            Client { node, generation: 0, rng, begun: 0, previous: None, next: Some(Time::ZERO + first) }
+            Client {
+                node,
+                generation: 0,
+                rng,
+                begun: 0,
+                previous: None,
+                next: Some(Time::ZERO + first),
+            }
         };
-        Clients { workload, clients: nodes.iter().enumerate().map(client).collect(), begun: 0 }
+        Clients {
+            workload,
+            all: nodes.iter().enumerate().map(client).collect(),
+            begun: 0,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.clients.len()
+        self.all.len()
     }
 
     fn process(&self, index: usize) -> ProcessId {
-        ProcessId(self.clients[index].generation * self.len() as u64 + index as u64)
+        ProcessId(self.all[index].generation * self.len() as u64 + index as u64)
     }
 
     /// When the next operation begins.
@@ -121,7 +151,7 @@ impl<P: Protocol> Clients<P> {
         if self.begun >= self.workload.operations.get() as u64 {
             return None;
         }
-        self.clients.iter().filter_map(|client| client.next).min()
+        self.all.iter().filter_map(|client| client.next).min()
     }
 
     /// Begins the operations that are due.
@@ -130,15 +160,20 @@ impl<P: Protocol> Clients<P> {
         let count = self.len() as u64;
         for index in 0..self.len() {
             let process = self.process(index);
-            let client = &mut self.clients[index];
-            if client.next.is_none_or(|next| next > now) || self.begun >= self.workload.operations.get() as u64 {
+            let client = &mut self.all[index];
+            if client.next.is_none_or(|next| next > now)
+                || self.begun >= self.workload.operations.get() as u64
+            {
                 continue;
             }
             if world.cluster().status(client.node) == Status::Down {
                 client.next = Some(now + think(&self.workload, &mut client.rng));
                 continue;
             }
-            let previous = client.previous.as_ref().and_then(|(op, ret)| ret.as_ref().map(|ret| (op, ret)));
+            let previous = client
+                .previous
+                .as_ref()
+                .and_then(|(op, ret)| ret.as_ref().map(|ret| (op, ret)));
             let nth = client.begun * count + index as u64;
             let op = P::operation(&self.workload, nth, previous, &mut client.rng);
             client.begun += 1;
@@ -152,7 +187,7 @@ impl<P: Protocol> Clients<P> {
     /// Begins an operation that is not part of the workload, if the client is free and its node is not down.
     pub(super) fn begin(&mut self, world: &mut WorldOf<P>, index: usize, op: OpOf<P>) -> bool {
         let process = self.process(index);
-        let client = &mut self.clients[index];
+        let client = &mut self.all[index];
         if client.next.is_none() || world.cluster().status(client.node) == Status::Down {
             return false;
         }
@@ -167,10 +202,14 @@ impl<P: Protocol> Clients<P> {
         let mut went_on = Vec::new();
         for ended in world.take_ended() {
             let index = (ended.process.0 % self.len() as u64) as usize;
-            let client = &mut self.clients[index];
+            let client = &mut self.all[index];
             client.generation += u64::from(matches!(ended.outcome, Outcome::Info));
             client.next = Some(now + think(&self.workload, &mut client.rng));
-            let ret = if let Outcome::Ok(ret) = ended.outcome { Some(ret) } else { None };
+            let ret = if let Outcome::Ok(ret) = ended.outcome {
+                Some(ret)
+            } else {
+                None
+            };
             went_on.push((index, ret.is_some()));
             if let Some((_, answer)) = &mut client.previous {
                 *answer = ret;
@@ -181,7 +220,10 @@ impl<P: Protocol> Clients<P> {
 
     /// The clients that wait for an answer.
     pub(super) fn waiting(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.clients.iter().filter(|client| client.next.is_none()).map(|client| client.node)
+        self.all
+            .iter()
+            .filter(|client| client.next.is_none())
+            .map(|client| client.node)
     }
 }
 

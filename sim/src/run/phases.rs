@@ -3,11 +3,11 @@
 use super::agenda::{Clients, FaultAgenda};
 use super::verdict::{Finding, Unknown, Verdict};
 use super::{CHECK_BUDGET_STEPS, FaultSource, Faults, Run};
+use crate::LinkProfile;
 use crate::nemesis::Nemesis;
 use crate::protocol::{Judgement, OpOf, Protocol, WorldOf};
 use crate::scenario::{Require, ScenarioOf};
 use crate::world::{Stop, World, WorldConfig};
-use crate::LinkProfile;
 use splitbrain_core::{Invariant, NodeId, Seed, Time};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,7 +16,8 @@ use std::time::Duration;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Properties that the harness itself checks, of every protocol.
-pub(crate) const HARNESS_PROPERTIES: [&str; 4] = ["panic", "livelock", "convergence", "final-reads"];
+pub(crate) const HARNESS_PROPERTIES: [&str; 4] =
+    ["panic", "livelock", "convergence", "final-reads"];
 
 /// A run that is under way.
 pub(super) struct Running<'a, P: Protocol> {
@@ -40,8 +41,16 @@ impl<'a, P: Protocol> Running<'a, P> {
             loss: scenario.network.loss,
             duplication: scenario.network.duplication,
         };
-        let config = WorldConfig { links, sync_latency: scenario.network.sync, ..WorldConfig::default() };
-        let world = World::new(seed, &config, P::nodes(&scenario.settings, servers, clients));
+        let config = WorldConfig {
+            links,
+            sync_latency: scenario.network.sync,
+            ..WorldConfig::default()
+        };
+        let world = World::new(
+            seed,
+            &config,
+            P::nodes(&scenario.settings, servers, clients),
+        );
         let source = match faults {
             Faults::Drawn => {
                 let until = Time::ZERO + scenario.duration.0;
@@ -49,7 +58,9 @@ impl<'a, P: Protocol> Running<'a, P> {
             }
             Faults::Scheduled(schedule) => {
                 let mut schedule: VecDeque<_> = schedule.iter().cloned().collect();
-                schedule.make_contiguous().sort_by_key(|injection| injection.at);
+                schedule
+                    .make_contiguous()
+                    .sort_by_key(|injection| injection.at);
                 FaultSource::Scheduled(schedule)
             }
         };
@@ -79,7 +90,11 @@ impl<'a, P: Protocol> Running<'a, P> {
     fn safety(&mut self) -> Result<(), Finding> {
         let end = Time::ZERO + self.scenario.duration.0;
         while self.world.now() < end {
-            let agenda = self.faults.next_at().into_iter().chain(self.clients.next_at());
+            let agenda = self
+                .faults
+                .next_at()
+                .into_iter()
+                .chain(self.clients.next_at());
             let until = agenda.min().map_or(end, |next| next.min(end));
             self.advance(until)?;
             if self.world.now() == until && until < end {
@@ -99,15 +114,20 @@ impl<'a, P: Protocol> Running<'a, P> {
             Stop::Ended => return Ok(self.clients.go_on(&mut self.world)),
             Stop::Violation(violation) => (violation.property, violation.what),
             Stop::Panic { node, message } => ("panic", format!("{node} panics: {message}")),
-            Stop::Livelock { node, events } => {
-                ("livelock", format!("{events} events without time passing, the last one at {node}"))
-            }
+            Stop::Livelock { node, events } => (
+                "livelock",
+                format!("{events} events without time passing, the last one at {node}"),
+            ),
         };
         Err(self.finding(property, what))
     }
 
     fn finding(&self, property: &str, what: String) -> Finding {
-        Finding { property: property.to_owned(), what, at: self.world.now() }
+        Finding {
+            property: property.to_owned(),
+            what,
+            at: self.world.now(),
+        }
     }
 
     fn look_at_leader(&mut self) {
@@ -122,9 +142,14 @@ impl<'a, P: Protocol> Running<'a, P> {
     fn heal(&mut self) {
         self.faults.heal::<P>(&mut self.world);
         let network = &self.scenario.network;
-        let links = LinkProfile { latency: network.latency, loss: network.loss, duplication: network.duplication };
+        let links = LinkProfile {
+            latency: network.latency,
+            loss: network.loss,
+            duplication: network.duplication,
+        };
         self.world.set_links(&links.plain());
-        self.world.trace_fault(&[], || "healed: from here on nothing breaks".to_owned());
+        self.world
+            .trace_fault(&[], || "healed: from here on nothing breaks".to_owned());
     }
 
     /// Waits until the last answers are there and the protocol says that the cluster has converged.
@@ -142,7 +167,9 @@ impl<'a, P: Protocol> Running<'a, P> {
                     return Ok(());
                 }
                 let within = self.scenario.converge_within;
-                let what = format!("{within} after everything was healed, the cluster still waits: {reason}");
+                let what = format!(
+                    "{within} after everything was healed, the cluster still waits: {reason}"
+                );
                 return Err(self.finding("convergence", what));
             }
             let next = (self.world.now() + LOOK_EVERY).min(deadline);
@@ -157,7 +184,11 @@ impl<'a, P: Protocol> Running<'a, P> {
         let mut to_do: VecDeque<OpOf<P>> = P::final_operations(&self.scenario.workload).into();
         let mut open: Vec<Option<OpOf<P>>> = (0..self.clients.len()).map(|_| None).collect();
         loop {
-            for (index, slot) in open.iter_mut().enumerate().filter(|(_, slot)| slot.is_none()) {
+            for (index, slot) in open
+                .iter_mut()
+                .enumerate()
+                .filter(|(_, slot)| slot.is_none())
+            {
                 let Some(op) = to_do.front() else { break };
                 if self.clients.begin(&mut self.world, index, op.clone()) {
                     *slot = to_do.pop_front();
@@ -171,7 +202,9 @@ impl<'a, P: Protocol> Running<'a, P> {
                     return Ok(());
                 }
                 let within = self.scenario.converge_within;
-                let what = format!("{within} after convergence there is still no answer to {unanswered:?}");
+                let what = format!(
+                    "{within} after convergence there is still no answer to {unanswered:?}"
+                );
                 return Err(self.finding("final-reads", what));
             }
             for (index, ok) in self.advance(deadline)? {
@@ -185,7 +218,9 @@ impl<'a, P: Protocol> Running<'a, P> {
 
     /// The verdict on a run in which no invariant was violated.
     pub(super) fn judge(&self) -> Verdict {
-        if let Some(property) = P::HISTORY_PROPERTY.filter(|property| !skipped(self.scenario, property)) {
+        if let Some(property) =
+            P::HISTORY_PROPERTY.filter(|property| !skipped(self.scenario, property))
+        {
             match P::judge(self.world.history(), CHECK_BUDGET_STEPS) {
                 Judgement::Valid => {}
                 Judgement::Invalid(what) => return Verdict::Invalid(self.finding(property, what)),
@@ -200,19 +235,33 @@ impl<'a, P: Protocol> Running<'a, P> {
 
     /// What the scenario requires and did not happen.
     fn missing(&self) -> Option<String> {
-        let Require { ops_ok, leaders, faults, dropped_by_partition, dropped_by_loss, duplicated } =
-            self.scenario.require;
+        let Require {
+            ops_ok,
+            leaders,
+            faults,
+            dropped_by_partition,
+            dropped_by_loss,
+            duplicated,
+        } = self.scenario.require;
         let stats = self.world.stats();
         let required = [
             ("operations that took effect", ops_ok, stats.ops_ok),
             ("leaders", leaders, self.leaders),
             ("faults", faults, self.faults.injected.len() as u64),
-            ("messages dropped by a partition", dropped_by_partition, stats.dropped_by_partition),
+            (
+                "messages dropped by a partition",
+                dropped_by_partition,
+                stats.dropped_by_partition,
+            ),
             ("messages lost", dropped_by_loss, stats.dropped_by_loss),
             ("messages duplicated", duplicated, stats.duplicated),
         ];
-        let short = required.iter().find(|(_, expected, found)| found < expected);
-        short.map(|(what, expected, found)| format!("{found} {what}, where the scenario requires {expected}"))
+        let short = required
+            .iter()
+            .find(|(_, expected, found)| found < expected);
+        short.map(|(what, expected, found)| {
+            format!("{found} {what}, where the scenario requires {expected}")
+        })
     }
 
     pub(super) fn finish(mut self, verdict: Verdict) -> Run<P> {
@@ -230,5 +279,9 @@ impl<'a, P: Protocol> Running<'a, P> {
 }
 
 fn skipped<S>(scenario: &ScenarioOf<S>, property: &str) -> bool {
-    scenario.checks.skip.iter().any(|skipped| skipped == property)
+    scenario
+        .checks
+        .skip
+        .iter()
+        .any(|skipped| skipped == property)
 }

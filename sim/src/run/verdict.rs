@@ -48,7 +48,9 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Verdict::Valid => f.write_str("valid"),
-            Verdict::Invalid(finding) => write!(f, "invalid: {}: {}", finding.property, finding.what),
+            Verdict::Invalid(finding) => {
+                write!(f, "invalid: {}: {}", finding.property, finding.what)
+            }
             Verdict::Unknown(why) => write!(f, "unknown: {why}"),
         }
     }

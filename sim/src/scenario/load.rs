@@ -38,7 +38,8 @@ pub(crate) fn from_toml<S: DeserializeOwned + Default>(
     file: &Path,
     sets: &[String],
 ) -> Result<ScenarioOf<S>, ScenarioError> {
-    let scenario: ScenarioOf<S> = toml::from_str(text).map_err(|error| wrong(text, file, &error))?;
+    let scenario: ScenarioOf<S> =
+        toml::from_str(text).map_err(|error| wrong(text, file, &error))?;
     validate(&scenario).map_err(|invalid| invalid.located(text, file))?;
     if sets.is_empty() {
         return Ok(scenario);
@@ -50,36 +51,66 @@ pub(crate) fn from_toml<S: DeserializeOwned + Default>(
     let all = || sets.join(" --set ");
     let scenario = table
         .try_into()
-        .map_err(|error: toml::de::Error| ScenarioError::Set { assignment: all(), message: error.message().to_owned() })?;
-    validate(&scenario).map_err(|invalid| ScenarioError::Set { assignment: all(), message: invalid.to_string() })?;
+        .map_err(|error: toml::de::Error| ScenarioError::Set {
+            assignment: all(),
+            message: error.message().to_owned(),
+        })?;
+    validate(&scenario).map_err(|invalid| ScenarioError::Set {
+        assignment: all(),
+        message: invalid.to_string(),
+    })?;
     Ok(scenario)
 }
 
 fn wrong(text: &str, file: &Path, error: &toml::de::Error) -> ScenarioError {
     let line = error.span().map(|span| line_of(text, span.start));
-    ScenarioError::Wrong { file: file.to_owned(), line, message: error.message().trim_end().replace('\n', "; ") }
+    ScenarioError::Wrong {
+        file: file.to_owned(),
+        line,
+        message: error.message().trim_end().replace('\n', "; "),
+    }
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
-    1 + text.bytes().take(offset).filter(|&byte| byte == b'\n').count()
+    1 + text
+        .bytes()
+        .take(offset)
+        .filter(|&byte| byte == b'\n')
+        .count()
 }
 
 /// Sets `network.loss=1/10` in a table. The value is TOML if it can be, and otherwise a string.
 fn set(table: &mut toml::Table, assignment: &str) -> Result<(), ScenarioError> {
-    let error = |message: &str| ScenarioError::Set { assignment: assignment.to_owned(), message: message.to_owned() };
+    let error = |message: &str| ScenarioError::Set {
+        assignment: assignment.to_owned(),
+        message: message.to_owned(),
+    };
     let (path, value) = assignment
         .split_once('=')
         .ok_or_else(|| error("expected key=value, as in network.loss=1/10"))?;
     let value = toml::from_str::<toml::Table>(&format!("value = {value}"))
         .ok()
-        .and_then(|mut parsed| if parsed.len() == 1 { parsed.remove("value") } else { None })
+        .and_then(|mut parsed| {
+            if parsed.len() == 1 {
+                parsed.remove("value")
+            } else {
+                None
+            }
+        })
         .unwrap_or_else(|| toml::Value::String(value.trim().to_owned()));
     let mut keys: Vec<&str> = path.split('.').map(str::trim).collect();
-    let last = keys.pop().filter(|key| !key.is_empty()).ok_or_else(|| error("expected a key before the ="))?;
+    let last = keys
+        .pop()
+        .filter(|key| !key.is_empty())
+        .ok_or_else(|| error("expected a key before the ="))?;
     let mut place = table;
     for key in keys {
-        let inner = place.entry(key).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        place = inner.as_table_mut().ok_or_else(|| error(&format!("`{key}` is not a table that can be set into")))?;
+        let inner = place
+            .entry(key)
+            .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        place = inner
+            .as_table_mut()
+            .ok_or_else(|| error(&format!("`{key}` is not a table that can be set into")))?;
     }
     place.insert(last.to_owned(), value);
     Ok(())
@@ -100,12 +131,19 @@ impl std::fmt::Display for Invalid {
 
 impl Invalid {
     pub(crate) fn new(path: &[&str], message: impl Into<String>) -> Invalid {
-        Invalid { path: path.iter().map(|&key| key.to_owned()).collect(), message: message.into() }
+        Invalid {
+            path: path.iter().map(|&key| key.to_owned()).collect(),
+            message: message.into(),
+        }
     }
 
     pub(crate) fn located(self, text: &str, file: &Path) -> ScenarioError {
         let line = locate(text, &self.path).map(|offset| line_of(text, offset));
-        ScenarioError::Wrong { file: file.to_owned(), line, message: self.to_string() }
+        ScenarioError::Wrong {
+            file: file.to_owned(),
+            line,
+            message: self.to_string(),
+        }
     }
 }
 
@@ -131,39 +169,70 @@ fn locate(text: &str, path: &[String]) -> Option<usize> {
 /// Finds what no single value shows.
 pub(crate) fn validate<S>(scenario: &ScenarioOf<S>) -> Result<(), Invalid> {
     if scenario.duration.0.is_zero() {
-        return Err(Invalid::new(&["duration"], "a run of no time proves nothing: expected one like \"30s\""));
+        return Err(Invalid::new(
+            &["duration"],
+            "a run of no time proves nothing: expected one like \"30s\"",
+        ));
     }
-    scenario.network.latency.validate().map_err(|what| Invalid::new(&["network", "latency"], what))?;
-    scenario.network.sync.validate().map_err(|what| Invalid::new(&["network", "sync"], what))?;
+    scenario
+        .network
+        .latency
+        .validate()
+        .map_err(|what| Invalid::new(&["network", "latency"], what))?;
+    scenario
+        .network
+        .sync
+        .validate()
+        .map_err(|what| Invalid::new(&["network", "sync"], what))?;
     for (index, spec) in scenario.nemesis.iter().enumerate() {
-        validate_fault(scenario, spec).map_err(|(key, what)| Invalid::new(&["nemesis", &index.to_string(), key], what))?;
+        validate_fault(scenario, spec)
+            .map_err(|(key, what)| Invalid::new(&["nemesis", &index.to_string(), key], what))?;
     }
-    let Expect { verdict, property, within_seeds } = &scenario.expect;
+    let Expect {
+        verdict,
+        property,
+        within_seeds,
+    } = &scenario.expect;
     match verdict {
-        ExpectedVerdict::Violation if property.is_none() => {
-            Err(Invalid::new(&["expect"], "verdict = \"violation\" needs the `property` that is to be violated"))
-        }
-        ExpectedVerdict::Valid if property.is_some() || within_seeds.is_some() => Err(Invalid::new(
+        ExpectedVerdict::Violation if property.is_none() => Err(Invalid::new(
             &["expect"],
-            "`property` and `within_seeds` go with verdict = \"violation\"",
+            "verdict = \"violation\" needs the `property` that is to be violated",
         )),
+        ExpectedVerdict::Valid if property.is_some() || within_seeds.is_some() => {
+            Err(Invalid::new(
+                &["expect"],
+                "`property` and `within_seeds` go with verdict = \"violation\"",
+            ))
+        }
         _ => Ok(()),
     }
 }
 
-fn validate_fault<S>(scenario: &ScenarioOf<S>, spec: &FaultSpec) -> Result<(), (&'static str, String)> {
+fn validate_fault<S>(
+    scenario: &ScenarioOf<S>,
+    spec: &FaultSpec,
+) -> Result<(), (&'static str, String)> {
     match (&spec.at, &spec.every) {
         (Some(_), Some(_)) | (None, None) => {
-            return Err(("fault", "expected either `at` (fixed times) or `every` (random ones)".to_owned()));
+            return Err((
+                "fault",
+                "expected either `at` (fixed times) or `every` (random ones)".to_owned(),
+            ));
         }
         (Some(at), None) => {
             if let Some(late) = at.as_slice().iter().find(|at| **at >= scenario.duration) {
                 let duration = scenario.duration;
-                return Err(("at", format!("{late} is not before the end of the safety phase, {duration}")));
+                return Err((
+                    "at",
+                    format!("{late} is not before the end of the safety phase, {duration}"),
+                ));
             }
         }
         (None, Some(every)) if every.0 < Duration::from_millis(2) => {
-            return Err(("every", format!("{every} is too often: expected at least 2ms")));
+            return Err((
+                "every",
+                format!("{every} is too often: expected at least 2ms"),
+            ));
         }
         (None, Some(_)) => {}
     }
@@ -171,7 +240,8 @@ fn validate_fault<S>(scenario: &ScenarioOf<S>, spec: &FaultSpec) -> Result<(), (
         [one] if !one.0.is_zero() => {}
         [least, most] if !least.0.is_zero() && least <= most => {}
         _ => {
-            let expected = "expected one duration, or two of which the first is less: [\"1s\", \"3s\"]";
+            let expected =
+                "expected one duration, or two of which the first is less: [\"1s\", \"3s\"]";
             return Err(("lasting", expected.to_owned()));
         }
     }
@@ -180,23 +250,36 @@ fn validate_fault<S>(scenario: &ScenarioOf<S>, spec: &FaultSpec) -> Result<(), (
     let is_partition = spec.fault == FaultKind::Partition;
     match spec.victims {
         Some(Victims::Node(node)) if node.index() >= nodes => {
-            return Err(("victims", format!("there is no {node}: the cluster has {nodes} nodes")));
+            return Err((
+                "victims",
+                format!("there is no {node}: the cluster has {nodes} nodes"),
+            ));
         }
         Some(Victims::Client) if scenario.cluster.clients.get() == 0 => {
             return Err(("victims", "there are no clients in this cluster".to_owned()));
         }
         Some(Victims::One | Victims::Leader | Victims::Rolling | Victims::Node(_)) => {}
         Some(_) if is_partition => {
-            let expected = "a partition has one victim: expected one, leader, rolling or a node like n1";
+            let expected =
+                "a partition has one victim: expected one, leader, rolling or a node like n1";
             return Err(("victims", expected.to_owned()));
         }
-        None if !is_partition => return Err(("victims", "expected the victims of the fault".to_owned())),
+        None if !is_partition => {
+            return Err(("victims", "expected the victims of the fault".to_owned()));
+        }
         _ => {}
     }
     if !is_partition && (spec.shape.is_some() || spec.in_flight.is_some()) {
-        return Err(("fault", "`shape` and `in_flight` go with fault = \"partition\"".to_owned()));
+        return Err((
+            "fault",
+            "`shape` and `in_flight` go with fault = \"partition\"".to_owned(),
+        ));
     }
-    if spec.shape.as_ref().is_some_and(|shape| shape.as_slice().is_empty()) {
+    if spec
+        .shape
+        .as_ref()
+        .is_some_and(|shape| shape.as_slice().is_empty())
+    {
         return Err(("shape", "expected at least one shape".to_owned()));
     }
     Ok(())
@@ -225,38 +308,90 @@ mod tests {
     fn every_error_names_its_line_and_what_was_expected() {
         let nemesis = |lines: &str| format!("{GOOD}[[nemesis]]\nfault = 'crash'\n{lines}");
         let cases = [
-            (GOOD.replace("summary", "sumary"), "s.toml:1: unknown field `sumary`"),
-            (GOOD.replace("'10s'", "'-10s'"), "s.toml:3: `-10s` is not a duration"),
-            (GOOD.replace("'10s'", "10"), "s.toml:3: invalid type: integer"),
-            (GOOD.replace("'10s'", "'0s'"), "s.toml:3: duration: a run of no time"),
-            (GOOD.replace("'10s'", "'300h'"), "s.toml:3: `300h` is not a duration (more than an hour)"),
-            (GOOD.replace("servers = 3", "servers = 0"), "s.toml:5: 0 is out of range: expected 1 to 99"),
-            (GOOD.replace("servers = 3", "servers = 3.5"), "s.toml:5: invalid type: floating point"),
+            (
+                GOOD.replace("summary", "sumary"),
+                "s.toml:1: unknown field `sumary`",
+            ),
+            (
+                GOOD.replace("'10s'", "'-10s'"),
+                "s.toml:3: `-10s` is not a duration",
+            ),
+            (
+                GOOD.replace("'10s'", "10"),
+                "s.toml:3: invalid type: integer",
+            ),
+            (
+                GOOD.replace("'10s'", "'0s'"),
+                "s.toml:3: duration: a run of no time",
+            ),
+            (
+                GOOD.replace("'10s'", "'300h'"),
+                "s.toml:3: `300h` is not a duration (more than an hour)",
+            ),
+            (
+                GOOD.replace("servers = 3", "servers = 0"),
+                "s.toml:5: 0 is out of range: expected 1 to 99",
+            ),
+            (
+                GOOD.replace("servers = 3", "servers = 3.5"),
+                "s.toml:5: invalid type: floating point",
+            ),
             (GOOD.replace("'p'", "'p"), "s.toml:2: "),
-            (format!("{GOOD}[network]\nloss = '3/2'\n"), "s.toml:7: `3/2` is not a probability"),
+            (
+                format!("{GOOD}[network]\nloss = '3/2'\n"),
+                "s.toml:7: `3/2` is not a probability",
+            ),
             (
                 format!("{GOOD}[network]\nlatency = {{ min = '5ms', mean = '1ms' }}\n"),
                 "s.toml:7: network.latency: latency: mean 1ms is less than min 5ms",
             ),
-            (nemesis("lasting = '1s'\nvictims = 'one'\n"), "s.toml:7: nemesis.0.fault: expected either `at`"),
-            (nemesis("lasting = '1s'\nat = '11s'\nvictims = 'one'\n"), "s.toml:9: nemesis.0.at: 11s is not before"),
-            (nemesis("lasting = ['2s','1s']\nat = '1s'\nvictims = 'one'\n"), "s.toml:8: nemesis.0.lasting"),
-            (nemesis("lasting = '1s'\nat = '1s'\nvictims = 'n9'\n"), "s.toml:10: nemesis.0.victims: there is no n9"),
-            (nemesis("lasting = '1s'\nat = '1s'\nvictims = 'king'\n"), "s.toml:10: `king` names no victims"),
-            (nemesis("lasting = '1s'\nat = '1s'\n"), "nemesis.0.victims: expected the victims"),
-            (format!("{GOOD}[expect]\nverdict = 'violation'\n"), "s.toml:6: expect: verdict"),
+            (
+                nemesis("lasting = '1s'\nvictims = 'one'\n"),
+                "s.toml:7: nemesis.0.fault: expected either `at`",
+            ),
+            (
+                nemesis("lasting = '1s'\nat = '11s'\nvictims = 'one'\n"),
+                "s.toml:9: nemesis.0.at: 11s is not before",
+            ),
+            (
+                nemesis("lasting = ['2s','1s']\nat = '1s'\nvictims = 'one'\n"),
+                "s.toml:8: nemesis.0.lasting",
+            ),
+            (
+                nemesis("lasting = '1s'\nat = '1s'\nvictims = 'n9'\n"),
+                "s.toml:10: nemesis.0.victims: there is no n9",
+            ),
+            (
+                nemesis("lasting = '1s'\nat = '1s'\nvictims = 'king'\n"),
+                "s.toml:10: `king` names no victims",
+            ),
+            (
+                nemesis("lasting = '1s'\nat = '1s'\n"),
+                "nemesis.0.victims: expected the victims",
+            ),
+            (
+                format!("{GOOD}[expect]\nverdict = 'violation'\n"),
+                "s.toml:6: expect: verdict",
+            ),
         ];
         for (text, expected) in cases {
             let error = load(&text).unwrap_err().to_string();
-            assert!(error.contains(expected), "for\n{text}\nexpected {expected}\nfound    {error}");
+            assert!(
+                error.contains(expected),
+                "for\n{text}\nexpected {expected}\nfound    {error}"
+            );
         }
         assert!(load(GOOD).is_ok());
     }
 
     #[test]
     fn overrides_reach_nested_keys_and_are_checked_like_the_file() {
-        let with = |set: &str| from_toml::<toml::Table>(GOOD, Path::new("s.toml"), &[set.to_owned()]);
-        assert_eq!(with("network.loss=1/10").unwrap().network.loss.to_string(), "1/10");
+        let with =
+            |set: &str| from_toml::<toml::Table>(GOOD, Path::new("s.toml"), &[set.to_owned()]);
+        assert_eq!(
+            with("network.loss=1/10").unwrap().network.loss.to_string(),
+            "1/10"
+        );
         assert_eq!(with("cluster.servers=7").unwrap().cluster.servers.get(), 7);
         for (bad, expected) in [
             ("network.los=1/10", "unknown field `los`"),
@@ -267,7 +402,10 @@ mod tests {
             ("duration=0s", "a run of no time"),
         ] {
             let error = with(bad).unwrap_err().to_string();
-            assert!(error.starts_with("--set") && error.contains(expected), "{bad}: {error}");
+            assert!(
+                error.starts_with("--set") && error.contains(expected),
+                "{bad}: {error}"
+            );
         }
     }
 }

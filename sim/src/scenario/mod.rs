@@ -5,9 +5,9 @@ mod load;
 mod spec;
 
 pub use error::ScenarioError;
+pub use load::{Head, head};
 pub(crate) use load::{Invalid, from_toml, validate};
-pub use load::{head, Head};
 pub use spec::{
-    Checks, ClusterSpec, Count, Expect, ExpectedVerdict, FaultKind, FaultSpec, NetworkSpec, OneOrMany, Require, Scenario,
-    ScenarioOf, Victims, WorkloadSpec,
+    Checks, ClusterSpec, Count, Expect, ExpectedVerdict, FaultKind, FaultSpec, NetworkSpec,
+    OneOrMany, Require, Scenario, ScenarioOf, Victims, WorkloadSpec,
 };

@@ -66,10 +66,10 @@ impl<const MIN: i64, const MAX: i64> Count<MIN, MAX> {
 impl<const MIN: i64, const MAX: i64> TryFrom<i64> for Count<MIN, MAX> {
     type Error = String;
     fn try_from(number: i64) -> Result<Self, String> {
-        if (MIN..=MAX).contains(&number) {
-            Ok(Count(number as u32))
-        } else {
-            Err(format!("{number} is out of range: expected {MIN} to {MAX}"))
+        let in_range = (MIN..=MAX).contains(&number);
+        match u32::try_from(number) {
+            Ok(number) if in_range => Ok(Count(number)),
+            _ => Err(format!("{number} is out of range: expected {MIN} to {MAX}")),
         }
     }
 }
@@ -108,8 +108,17 @@ pub struct NetworkSpec {
 impl Default for NetworkSpec {
     fn default() -> NetworkSpec {
         let world = crate::WorldConfig::default();
-        let LinkProfile { latency, loss, duplication } = world.links;
-        NetworkSpec { latency, loss, duplication, sync: world.sync_latency }
+        let LinkProfile {
+            latency,
+            loss,
+            duplication,
+        } = world.links;
+        NetworkSpec {
+            latency,
+            loss,
+            duplication,
+            sync: world.sync_latency,
+        }
     }
 }
 
@@ -127,7 +136,11 @@ pub struct WorkloadSpec {
 
 impl Default for WorkloadSpec {
     fn default() -> WorkloadSpec {
-        WorkloadSpec { operations: Count(500), keys: Count(5), think: Span::from_millis(200) }
+        WorkloadSpec {
+            operations: Count(500),
+            keys: Count(5),
+            think: Span::from_millis(200),
+        }
     }
 }
 
@@ -205,11 +218,19 @@ impl Victims {
 impl TryFrom<String> for Victims {
     type Error = String;
     fn try_from(text: String) -> Result<Victims, String> {
-        let named = Victims::NAMES.iter().find(|(name, _)| *name == text).map(|&(_, victims)| victims);
-        named.or_else(|| text.parse().ok().map(Victims::Node)).ok_or_else(|| {
-            let names: Vec<&str> = Victims::NAMES.iter().map(|&(name, _)| name).collect();
-            format!("`{text}` names no victims: expected one of {}, or a node like n1", names.join(", "))
-        })
+        let named = Victims::NAMES
+            .iter()
+            .find(|(name, _)| *name == text)
+            .map(|&(_, victims)| victims);
+        named
+            .or_else(|| text.parse().ok().map(Victims::Node))
+            .ok_or_else(|| {
+                let names: Vec<&str> = Victims::NAMES.iter().map(|&(name, _)| name).collect();
+                format!(
+                    "`{text}` names no victims: expected one of {}, or a node like n1",
+                    names.join(", ")
+                )
+            })
     }
 }
 
@@ -218,7 +239,9 @@ impl From<Victims> for String {
         match victims {
             Victims::Node(node) => node.to_string(),
             named => {
-                let found = Victims::NAMES.iter().find(|&&(_, victims)| victims == named);
+                let found = Victims::NAMES
+                    .iter()
+                    .find(|&&(_, victims)| victims == named);
                 found.map_or(String::new(), |(name, _)| (*name).to_owned())
             }
         }
@@ -257,7 +280,10 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
                 T::deserialize(serde::de::value::StrDeserializer::new(text)).map(OneOrMany::One)
             }
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(
+                self,
+                mut list: A,
+            ) -> Result<Self::Value, A::Error> {
                 let mut many = Vec::new();
                 while let Some(item) = list.next_element()? {
                     many.push(item);
@@ -289,7 +315,14 @@ pub struct Require {
 
 impl Default for Require {
     fn default() -> Require {
-        Require { ops_ok: 10, leaders: 1, faults: 0, dropped_by_partition: 0, dropped_by_loss: 0, duplicated: 0 }
+        Require {
+            ops_ok: 10,
+            leaders: 1,
+            faults: 0,
+            dropped_by_partition: 0,
+            dropped_by_loss: 0,
+            duplicated: 0,
+        }
     }
 }
 

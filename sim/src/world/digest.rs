@@ -16,7 +16,11 @@ pub(super) struct Digest {
 
 impl Digest {
     pub(super) fn new() -> Digest {
-        Digest { block: [0; WORDS], used: 0, chain: 0 }
+        Digest {
+            block: [0; WORDS],
+            used: 0,
+            chain: 0,
+        }
     }
 
     #[inline]
@@ -89,7 +93,9 @@ mod tests {
     fn every_word_and_its_place_count() {
         let of = |words: &[(u64, u64)]| {
             let mut digest = Digest::new();
-            words.iter().for_each(|&(first, second)| digest.pair(first, second));
+            for &(first, second) in words {
+                digest.pair(first, second);
+            }
             digest.finish()
         };
         let long: Vec<(u64, u64)> = (0..100).map(|i| (i, i)).collect();
@@ -98,7 +104,13 @@ mod tests {
         let mut shorter = long.clone();
         shorter.pop();
         assert_eq!(of(&long), of(&long));
-        let all = [of(&long), of(&swapped), of(&shorter), of(&[]), of(&[(0, 0)])];
+        let all = [
+            of(&long),
+            of(&swapped),
+            of(&shorter),
+            of(&[]),
+            of(&[(0, 0)]),
+        ];
         let distinct: std::collections::BTreeSet<u64> = all.into_iter().collect();
         assert_eq!(distinct.len(), all.len());
     }

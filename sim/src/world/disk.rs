@@ -34,8 +34,16 @@ pub(super) struct Disk<R> {
 
 impl<R: Clone> Disk<R> {
     pub(super) fn empty() -> Disk<R> {
-        let first = Segment { number: 0, records: Vec::new(), durable: 0, committed: true };
-        Disk { segments: vec![first], busy_until: Time::ZERO }
+        let first = Segment {
+            number: 0,
+            records: Vec::new(),
+            durable: 0,
+            committed: true,
+        };
+        Disk {
+            segments: vec![first],
+            busy_until: Time::ZERO,
+        }
     }
 
     fn current(&mut self) -> &mut Segment<R> {
@@ -48,16 +56,29 @@ impl<R: Clone> Disk<R> {
 
     pub(super) fn compact(&mut self, records: Vec<R>) {
         let number = self.current().number + 1;
-        self.segments.push(Segment { number, records, durable: 0, committed: false });
+        self.segments.push(Segment {
+            number,
+            records,
+            durable: 0,
+            committed: false,
+        });
     }
 
     pub(super) fn mark(&mut self, sync: SyncId) -> Mark {
         let current = self.current();
-        Mark { segment: current.number, len: current.records.len(), sync }
+        Mark {
+            segment: current.number,
+            len: current.records.len(),
+            sync,
+        }
     }
 
     pub(super) fn durable(&mut self, mark: Mark) {
-        let Some(at) = self.segments.iter().position(|segment| segment.number == mark.segment) else {
+        let Some(at) = self
+            .segments
+            .iter()
+            .position(|segment| segment.number == mark.segment)
+        else {
             return; // compacted away, and that is durable already
         };
         self.segments.drain(..at);
@@ -120,6 +141,10 @@ mod tests {
         disk.durable(after);
         assert_eq!(found(&disk), [20]);
         disk.durable(within);
-        assert_eq!(found(&disk), [20], "a late completion of an older sync changes nothing");
+        assert_eq!(
+            found(&disk),
+            [20],
+            "a late completion of an older sync changes nothing"
+        );
     }
 }

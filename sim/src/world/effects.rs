@@ -26,11 +26,15 @@ impl<N: Node> World<N> {
     fn carry_out_one(&mut self, node: NodeId, effect: Effect<N>) {
         let process = &mut self.processes[node.index()];
         match effect {
-            Effect::Send { to, message } if process.outbox.is_empty() => self.transmit(node, to, message),
+            Effect::Send { to, message } if process.outbox.is_empty() => {
+                self.transmit(node, to, message);
+            }
             Effect::Send { to, message } => process.outbox.push_back(Held::Send { to, message }),
             Effect::SendEager { to, message } => self.transmit(node, to, message),
             Effect::Complete { id, outcome } if process.outbox.is_empty() => self.end(id, outcome),
-            Effect::Complete { id, outcome } => process.outbox.push_back(Held::Complete { id, outcome }),
+            Effect::Complete { id, outcome } => {
+                process.outbox.push_back(Held::Complete { id, outcome });
+            }
             Effect::SetTimer { timer, after } => self.set_timer(node, timer, after),
             Effect::CancelTimer(timer) => process.timers.cancel(timer),
             Effect::Append(record) => process.disk.append(record),
@@ -45,7 +49,14 @@ impl<N: Node> World<N> {
         let deadline = self.queue.next_position(self.now + after);
         if let Some(slot) = process.timers.set(timer, deadline) {
             let incarnation = process.incarnation;
-            self.queue.push(deadline, Event::Timer { node, incarnation, slot });
+            self.queue.push(
+                deadline,
+                Event::Timer {
+                    node,
+                    incarnation,
+                    slot,
+                },
+            );
         }
     }
 
@@ -53,14 +64,24 @@ impl<N: Node> World<N> {
         let process = &mut self.processes[node.index()];
         let mark = process.disk.mark(sync);
         // The address of a sync's duration: syncs of one node at one instant differ by their number.
-        let draw = keyed(self.disk_key, [node.index() as u64, self.now.as_nanos(), sync.0]);
+        let draw = keyed(
+            self.disk_key,
+            [node.index() as u64, self.now.as_nanos(), sync.0],
+        );
         let done = self.now + Duration::from_nanos(self.sync_delays.draw(draw));
         let done = done.max(process.disk.busy_until);
         process.disk.busy_until = done;
         process.outbox.push_back(Held::Barrier(sync));
         let incarnation = process.incarnation;
         let position = self.queue.next_position(done);
-        self.queue.push(position, Event::Synced { node, incarnation, mark });
+        self.queue.push(
+            position,
+            Event::Synced {
+                node,
+                incarnation,
+                mark,
+            },
+        );
     }
 
     /// Lets the output leave that waited for the sync whose barrier was just taken away.
@@ -82,30 +103,65 @@ impl<N: Node> World<N> {
     #[inline]
     fn transmit(&mut self, from: NodeId, to: NodeId, message: N::Message) {
         self.stats.messages_sent += 1;
-        self.trace_detail(|| What::Send { from, to, message: format!("{message:?}") });
+        self.trace_detail(|| What::Send {
+            from,
+            to,
+            message: format!("{message:?}"),
+        });
         let Some(receiver) = self.processes.get(to.index()) else {
             self.stats.dropped_unknown_node += 1;
-            self.trace_detail(|| What::Drop { from, to, why: "there is no such node" });
+            self.trace_detail(|| What::Drop {
+                from,
+                to,
+                why: "there is no such node",
+            });
             return;
         };
         let incarnation = receiver.incarnation;
         if !self.links.connected(from, to) {
             self.stats.dropped_by_partition += 1;
-            self.trace_detail(|| What::Drop { from, to, why: "the link is cut" });
+            self.trace_detail(|| What::Drop {
+                from,
+                to,
+                why: "the link is cut",
+            });
             return;
         }
         match self.network.fate(from, to, self.now) {
             Fate::Lost => {
                 self.stats.dropped_by_loss += 1;
-                self.trace_detail(|| What::Drop { from, to, why: "lost" });
+                self.trace_detail(|| What::Drop {
+                    from,
+                    to,
+                    why: "lost",
+                });
             }
-            Fate::Delivered { delay_ns, copy_delay_ns } => {
+            Fate::Delivered {
+                delay_ns,
+                copy_delay_ns,
+            } => {
                 if let Some(copy_delay_ns) = copy_delay_ns {
                     self.stats.duplicated += 1;
                     let message = message.clone();
-                    self.deliver_at(copy_delay_ns, Event::Deliver { from, to, incarnation, message });
+                    self.deliver_at(
+                        copy_delay_ns,
+                        Event::Deliver {
+                            from,
+                            to,
+                            incarnation,
+                            message,
+                        },
+                    );
                 }
-                self.deliver_at(delay_ns, Event::Deliver { from, to, incarnation, message });
+                self.deliver_at(
+                    delay_ns,
+                    Event::Deliver {
+                        from,
+                        to,
+                        incarnation,
+                        message,
+                    },
+                );
             }
         }
     }
@@ -125,14 +181,19 @@ impl<N: Node> World<N> {
         };
         let open = self.open.swap_remove(at);
         let process = open.process;
-        self.digest.value(tag(TAG_END, process.0, self.now), &outcome);
+        self.digest
+            .value(tag(TAG_END, process.0, self.now), &outcome);
         self.trace_note(|| {
             let outcome = match &outcome {
                 Outcome::Ok(ret) => format!("ok {ret:?}"),
                 Outcome::Fail(why) => format!("fail: {why}"),
                 Outcome::Info => "info: nobody knows".to_owned(),
             };
-            What::End { node: open.node, process, outcome }
+            What::End {
+                node: open.node,
+                process,
+                outcome,
+            }
         });
         let now_ns = self.now.as_nanos();
         match &outcome {

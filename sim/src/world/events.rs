@@ -1,12 +1,13 @@
 //! Taking events from the queue and calling handlers.
 
+use super::disk::Mark;
 use super::queue::{Position, Slot};
 use super::timers::Reached;
 use super::{
-    Event, Observer, Stop, TAG_DELIVER, TAG_INVOKE, TAG_START, TAG_SYNCED, TAG_TIMER, TraceDetail, What, World, tag,
+    Event, Observer, Stop, TAG_DELIVER, TAG_INVOKE, TAG_START, TAG_SYNCED, TAG_TIMER, TraceDetail,
+    What, World, tag,
 };
-use super::disk::Mark;
-use splitbrain_core::{Context, Node, NodeId, OpId, Status, Time};
+use splitbrain_core::{Cluster, Context, Node, NodeId, OpId, Status, Time};
 
 /// What became of an entry of the queue.
 enum Handled {
@@ -21,20 +22,31 @@ impl<N: Node> World<N> {
         if !self.ended.is_empty() {
             return Stop::Ended;
         }
+        for node in std::mem::take(&mut self.disturbed) {
+            let cluster = Cluster::new(self.now, &self.nodes, &self.status, &self.links);
+            if let Err(violation) = observer.observe(cluster, node) {
+                return Stop::Violation(violation);
+            }
+        }
         while let Some((position, slot)) = self.queue.pop(until) {
             if position.at > self.now {
                 self.now = position.at;
                 self.events_this_instant = 0;
             }
-            let Handled::At(node) = self.handle(position, slot) else { continue };
+            let Handled::At(node) = self.handle(position, slot) else {
+                continue;
+            };
             self.stats.events += 1;
             self.events_this_instant += 1;
-            let cluster = super::Cluster::new(self.now, &self.nodes, &self.status, &self.links);
+            let cluster = Cluster::new(self.now, &self.nodes, &self.status, &self.links);
             if let Err(violation) = observer.observe(cluster, node) {
                 return Stop::Violation(violation);
             }
             if self.events_this_instant > self.events_per_instant_max {
-                return Stop::Livelock { node, events: self.events_this_instant };
+                return Stop::Livelock {
+                    node,
+                    events: self.events_this_instant,
+                };
             }
             if !self.ended.is_empty() {
                 return Stop::Ended;
@@ -51,18 +63,30 @@ impl<N: Node> World<N> {
     fn handle(&mut self, position: Position, slot: Slot) -> Handled {
         // A timer's entry that must move on, or wait, stays in the slab; look before taking it out.
         match *self.queue.get(slot) {
-            Event::Timer { node, incarnation, slot: number } => {
+            Event::Timer {
+                node,
+                incarnation,
+                slot: number,
+            } => {
                 return self.handle_timer(position, slot, node, incarnation, number);
             }
-            Event::Deliver { to, incarnation, .. } if self.is_paused(to, incarnation) => {
+            Event::Deliver {
+                to, incarnation, ..
+            } if self.is_paused(to, incarnation) => {
                 self.processes[to.index()].backlog.push(slot);
                 return Handled::Nothing;
             }
-            Event::Invoke { node, incarnation, .. } if self.is_paused(node, incarnation) => {
+            Event::Invoke {
+                node, incarnation, ..
+            } if self.is_paused(node, incarnation) => {
                 self.processes[node.index()].backlog.push(slot);
                 return Handled::Nothing;
             }
-            Event::Synced { node, incarnation, mark } if self.is_paused(node, incarnation) => {
+            Event::Synced {
+                node,
+                incarnation,
+                mark,
+            } if self.is_paused(node, incarnation) => {
                 // The disk goes on while the process is stopped; only the news must wait.
                 self.processes[node.index()].disk.durable(mark);
                 self.processes[node.index()].backlog.push(slot);
@@ -71,30 +95,60 @@ impl<N: Node> World<N> {
             _ => {}
         }
         match self.queue.remove(slot) {
-            Event::Deliver { from, to, incarnation, message } => self.deliver(from, to, incarnation, message),
-            Event::Synced { node, incarnation, mark } => self.synced(node, incarnation, mark),
+            Event::Deliver {
+                from,
+                to,
+                incarnation,
+                message,
+            } => self.deliver(from, to, incarnation, message),
+            Event::Synced {
+                node,
+                incarnation,
+                mark,
+            } => self.synced(node, incarnation, mark),
             Event::Start { node, incarnation } => self.start(node, incarnation),
-            Event::Invoke { node, incarnation, id, op } => self.invoked(node, incarnation, id, op),
+            Event::Invoke {
+                node,
+                incarnation,
+                id,
+                op,
+            } => self.invoked(node, incarnation, id, op),
             Event::Cut | Event::Timer { .. } => Handled::Nothing,
         }
     }
 
     fn is_paused(&self, node: NodeId, incarnation: u32) -> bool {
-        self.status[node.index()] == Status::Paused && self.processes[node.index()].incarnation == incarnation
+        self.status[node.index()] == Status::Paused
+            && self.processes[node.index()].incarnation == incarnation
     }
 
     #[inline]
-    fn deliver(&mut self, from: NodeId, to: NodeId, incarnation: u32, message: N::Message) -> Handled {
-        let alive = self.status[to.index()] == Status::Up && self.processes[to.index()].incarnation == incarnation;
+    fn deliver(
+        &mut self,
+        from: NodeId,
+        to: NodeId,
+        incarnation: u32,
+        message: N::Message,
+    ) -> Handled {
+        let alive = self.status[to.index()] == Status::Up
+            && self.processes[to.index()].incarnation == incarnation;
         if !alive {
             self.stats.dropped_at_dead_node += 1;
-            self.trace_detail(|| What::Drop { from, to, why: "the receiver is not the one it was sent to" });
+            self.trace_detail(|| What::Drop {
+                from,
+                to,
+                why: "the receiver is not the one it was sent to",
+            });
             return Handled::Nothing;
         }
         self.stats.messages_delivered += 1;
         let ends = ((from.index() as u64) << 32) | to.index() as u64;
         self.digest.pair(tag(TAG_DELIVER, 0, self.now), ends);
-        self.trace_detail(|| What::Deliver { from, to, message: format!("{message:?}") });
+        self.trace_detail(|| What::Deliver {
+            from,
+            to,
+            message: format!("{message:?}"),
+        });
         self.call(to, |state, cx| state.on_message(from, message, cx));
         Handled::At(to)
     }
@@ -129,8 +183,14 @@ impl<N: Node> World<N> {
             }
             Reached::Fire(timer) => {
                 self.queue.remove(slot);
-                self.digest.pair(tag(TAG_TIMER, u64::from(number), self.now), node.index() as u64);
-                self.trace_detail(|| What::Timer { node, timer: format!("{timer:?}") });
+                self.digest.pair(
+                    tag(TAG_TIMER, u64::from(number), self.now),
+                    node.index() as u64,
+                );
+                self.trace_detail(|| What::Timer {
+                    node,
+                    timer: format!("{timer:?}"),
+                });
                 self.call(node, |state, cx| state.on_timer(timer, cx));
                 Handled::At(node)
             }
@@ -145,7 +205,8 @@ impl<N: Node> World<N> {
         process.disk.durable(mark);
         process.open_barrier(mark);
         self.stats.syncs += 1;
-        self.digest.pair(tag(TAG_SYNCED, 0, self.now), node.index() as u64);
+        self.digest
+            .pair(tag(TAG_SYNCED, 0, self.now), node.index() as u64);
         self.trace_detail(|| What::Synced { node });
         self.release(node);
         self.call(node, |state, cx| state.on_synced(mark.sync, cx));
@@ -157,7 +218,10 @@ impl<N: Node> World<N> {
         if self.processes[index].incarnation != incarnation || self.status[index] != Status::Down {
             return Handled::Nothing;
         }
-        self.digest.pair(tag(TAG_START, 0, self.now), ((incarnation as u64) << 32) | index as u64);
+        self.digest.pair(
+            tag(TAG_START, 0, self.now),
+            (u64::from(incarnation) << 32) | index as u64,
+        );
         self.trace_note(|| What::Start { node, incarnation });
         let process = &mut self.processes[index];
         let journal = process.disk.journal();
@@ -165,7 +229,14 @@ impl<N: Node> World<N> {
         let config = process.config.clone();
         let notes = self.trace.is_some().then_some(&mut self.notes);
         let rng = process.rng(self.seed, node);
-        let mut cx = Context::new(node, self.now, rng, &mut next_sync, &mut self.effects, notes);
+        let mut cx = Context::new(
+            node,
+            self.now,
+            rng,
+            &mut next_sync,
+            &mut self.effects,
+            notes,
+        );
         self.running = Some(node);
         let state = N::start(&config, journal, &mut cx);
         self.running = None;
@@ -196,7 +267,14 @@ impl<N: Node> World<N> {
         let mut next_sync = process.next_sync;
         let notes = self.trace.is_some().then_some(&mut self.notes);
         let rng = process.rng(self.seed, node);
-        let mut cx = Context::new(node, self.now, rng, &mut next_sync, &mut self.effects, notes);
+        let mut cx = Context::new(
+            node,
+            self.now,
+            rng,
+            &mut next_sync,
+            &mut self.effects,
+            notes,
+        );
         self.running = Some(node);
         handler(state, &mut cx);
         self.running = None;

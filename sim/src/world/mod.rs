@@ -46,7 +46,8 @@ impl<N: Node> Observer<N> for () {
 impl<N: Node> Observer<N> for Vec<Box<dyn splitbrain_core::Invariant<N>>> {
     #[inline]
     fn observe(&mut self, cluster: Cluster<'_, N>, touched: NodeId) -> Result<(), Violation> {
-        self.iter_mut().try_for_each(|invariant| invariant.observe(cluster, touched))
+        self.iter_mut()
+            .try_for_each(|invariant| invariant.observe(cluster, touched))
     }
 }
 
@@ -111,11 +112,32 @@ impl Default for WorldConfig {
 /// from before a crash reaches the node after it.
 #[derive(Clone, Debug)]
 enum Event<N: Node> {
-    Start { node: NodeId, incarnation: u32 },
-    Deliver { from: NodeId, to: NodeId, incarnation: u32, message: N::Message },
-    Timer { node: NodeId, incarnation: u32, slot: u32 },
-    Synced { node: NodeId, incarnation: u32, mark: Mark },
-    Invoke { node: NodeId, incarnation: u32, id: OpId, op: N::Op },
+    Start {
+        node: NodeId,
+        incarnation: u32,
+    },
+    Deliver {
+        from: NodeId,
+        to: NodeId,
+        incarnation: u32,
+        message: N::Message,
+    },
+    Timer {
+        node: NodeId,
+        incarnation: u32,
+        slot: u32,
+    },
+    Synced {
+        node: NodeId,
+        incarnation: u32,
+        mark: Mark,
+    },
+    Invoke {
+        node: NodeId,
+        incarnation: u32,
+        id: OpId,
+        op: N::Op,
+    },
     /// A message that was cut in flight; its slot is freed when its time comes.
     Cut,
 }
@@ -153,13 +175,19 @@ pub struct World<N: Node> {
     effects: Vec<Effect<N>>,
     notes: Vec<String>,
     trace: Option<Trace>,
+    /// Nodes that were crashed, paused or resumed since the observer last looked.
+    disturbed: Vec<NodeId>,
     /// The node whose handler is running: who is to blame for a panic.
     running: Option<NodeId>,
 }
 
 impl<N: Node> World<N> {
     /// A world in which a node with each of these configurations starts at time zero, named n1, n2, .. in order.
-    pub fn new(seed: Seed, config: &WorldConfig, nodes: impl IntoIterator<Item = N::Config>) -> Self {
+    pub fn new(
+        seed: Seed,
+        config: &WorldConfig,
+        nodes: impl IntoIterator<Item = N::Config>,
+    ) -> Self {
         let processes: Vec<Process<N>> = nodes.into_iter().map(Process::new).collect();
         let count = processes.len();
         let mut world = World {
@@ -184,6 +212,7 @@ impl<N: Node> World<N> {
             effects: Vec::new(),
             notes: Vec::new(),
             trace: None,
+            disturbed: Vec::new(),
             running: None,
         };
         for index in 0..count {
@@ -239,14 +268,27 @@ impl<N: Node> World<N> {
         self.next_op += 1;
         self.stats.ops_invoked += 1;
         self.digest.value(tag(TAG_INVOKE, process.0, self.now), &op);
-        self.history.invoke(self.now.as_nanos(), process, op.clone());
+        self.history
+            .invoke(self.now.as_nanos(), process, op.clone());
         self.open.push(OpenOp { id, process, node });
-        self.trace_note(|| What::Invoke { node, process, op: format!("{op:?}") });
+        self.trace_note(|| What::Invoke {
+            node,
+            process,
+            op: format!("{op:?}"),
+        });
         match self.status.get(node.index()) {
             Some(Status::Up | Status::Paused) => {
                 let incarnation = self.processes[node.index()].incarnation;
                 let position = self.queue.next_position(self.now);
-                self.queue.push(position, Event::Invoke { node, incarnation, id, op });
+                self.queue.push(
+                    position,
+                    Event::Invoke {
+                        node,
+                        incarnation,
+                        id,
+                        op,
+                    },
+                );
             }
             _ => self.end(id, Outcome::Fail("the node is down")),
         }
@@ -269,12 +311,18 @@ impl<N: Node> World<N> {
         self.digest.pair(tag(TAG_CRASH, 0, self.now), index as u64);
         self.nodes[index] = None;
         self.status[index] = Status::Down;
+        self.disturbed.push(node);
         let process = &mut self.processes[index];
         process.crash();
         for slot in process.backlog.drain(..) {
             self.queue.remove(slot);
         }
-        let ended: Vec<OpId> = self.open.iter().filter(|op| op.node == node).map(|op| op.id).collect();
+        let ended: Vec<OpId> = self
+            .open
+            .iter()
+            .filter(|op| op.node == node)
+            .map(|op| op.id)
+            .collect();
         for id in ended {
             self.end(id, Outcome::Info);
         }
@@ -285,7 +333,8 @@ impl<N: Node> World<N> {
         if self.status.get(node.index()) == Some(&Status::Down) {
             let incarnation = self.processes[node.index()].incarnation;
             let position = self.queue.next_position(self.now);
-            self.queue.push(position, Event::Start { node, incarnation });
+            self.queue
+                .push(position, Event::Start { node, incarnation });
         }
     }
 
@@ -293,16 +342,20 @@ impl<N: Node> World<N> {
     pub fn pause(&mut self, node: NodeId) {
         if self.status.get(node.index()) == Some(&Status::Up) {
             self.stats.pauses += 1;
-            self.digest.pair(tag(TAG_PAUSE, 0, self.now), node.index() as u64);
+            self.digest
+                .pair(tag(TAG_PAUSE, 0, self.now), node.index() as u64);
             self.status[node.index()] = Status::Paused;
+            self.disturbed.push(node);
         }
     }
 
     /// Lets a paused node go on: first with what has arrived meanwhile, in order.
     pub fn resume(&mut self, node: NodeId) {
         if self.status.get(node.index()) == Some(&Status::Paused) {
-            self.digest.pair(tag(TAG_RESUME, 0, self.now), node.index() as u64);
+            self.digest
+                .pair(tag(TAG_RESUME, 0, self.now), node.index() as u64);
             self.status[node.index()] = Status::Up;
+            self.disturbed.push(node);
             let mut backlog = std::mem::take(&mut self.processes[node.index()].backlog);
             for slot in backlog.drain(..) {
                 let position = self.queue.next_position(self.now);
@@ -325,7 +378,10 @@ impl<N: Node> World<N> {
     pub fn cut(&mut self, cuts: &Cuts, cut_in_flight: bool) {
         self.stats.partitions += 1;
         let nodes = self.nodes.len();
-        for (from, to) in cuts.iter().filter(|(a, b)| a.index() < nodes && b.index() < nodes) {
+        for (from, to) in cuts
+            .iter()
+            .filter(|(a, b)| a.index() < nodes && b.index() < nodes)
+        {
             self.links.cut(from, to);
         }
         if cut_in_flight {
@@ -343,7 +399,10 @@ impl<N: Node> World<N> {
     /// Undoes one [`cut`](World::cut) of these links.
     pub fn mend(&mut self, cuts: &Cuts) {
         let nodes = self.nodes.len();
-        for (from, to) in cuts.iter().filter(|(a, b)| a.index() < nodes && b.index() < nodes) {
+        for (from, to) in cuts
+            .iter()
+            .filter(|(a, b)| a.index() < nodes && b.index() < nodes)
+        {
             self.links.mend(from, to);
         }
     }
@@ -353,8 +412,13 @@ impl<N: Node> World<N> {
         self.network.set_all(profile);
     }
 
-    /// Lets everything happen that is due by `until`, and shows the cluster to the observer after each event. Comes
-    /// back early when operations have ended, so that their processes can go on, and on a finding.
+    /// Lets everything happen that is due by `until`. Shows the cluster to the observer after each
+    /// event, and first of all for the nodes that were crashed, paused or resumed since the last
+    /// call. Comes back early when operations have ended, so that their processes can go on, and on
+    /// a finding.
+    ///
+    /// # Panics
+    /// If the observer or the simulator itself does. A panic of a node is a [`Stop::Panic`].
     pub fn run_until(&mut self, until: Time, observer: &mut impl Observer<N>) -> Stop {
         let caught = panics::catch(|| self.run_events(until, observer));
         match caught {
@@ -373,7 +437,10 @@ impl<N: Node> World<N> {
 
     /// Writes down a fault, in words, at the nodes it concerns.
     pub fn trace_fault(&mut self, nodes: &[NodeId], words: impl FnOnce() -> String) {
-        self.trace_note(|| What::Fault { nodes: nodes.to_vec(), words: words() });
+        self.trace_note(|| What::Fault {
+            nodes: nodes.to_vec(),
+            words: words(),
+        });
     }
 }
 

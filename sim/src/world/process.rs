@@ -11,8 +11,14 @@ use std::collections::VecDeque;
 pub(super) enum Held<N: Node> {
     /// Everything behind this leaves once the sync is durable.
     Barrier(SyncId),
-    Send { to: NodeId, message: N::Message },
-    Complete { id: OpId, outcome: Outcome<N::Ret> },
+    Send {
+        to: NodeId,
+        message: N::Message,
+    },
+    Complete {
+        id: OpId,
+        outcome: Outcome<N::Ret>,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -56,7 +62,8 @@ impl<N: Node> Process<N> {
 
     pub(super) fn rng(&mut self, seed: Seed, node: NodeId) -> &mut Rng {
         let incarnation = self.incarnation;
-        self.rng.get_or_insert_with(|| seed.stream(Purpose::Node { node, incarnation }))
+        self.rng
+            .get_or_insert_with(|| seed.stream(Purpose::Node { node, incarnation }))
     }
 
     /// Takes away the barrier of this sync, which is the first in the outbox.

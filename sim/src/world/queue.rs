@@ -30,7 +30,11 @@ pub(super) struct Slot(u32);
 
 impl<E> Queue<E> {
     pub(super) fn new() -> Queue<E> {
-        Queue { keys: BinaryHeap::new(), events: Slab::new(), next_sequence: 0 }
+        Queue {
+            keys: BinaryHeap::new(),
+            events: Slab::new(),
+            next_sequence: 0,
+        }
     }
 
     /// Takes the next place among the events of any one instant.
@@ -40,7 +44,10 @@ impl<E> Queue<E> {
     #[inline]
     pub(super) fn next_position(&mut self, at: Time) -> Position {
         let sequence = self.next_sequence;
-        assert!(sequence < 1 << SEQUENCE_BITS, "a run is limited to 2^40 events");
+        assert!(
+            sequence < 1 << SEQUENCE_BITS,
+            "a run is limited to 2^40 events"
+        );
         self.next_sequence += 1;
         Position { at, sequence }
     }
@@ -61,7 +68,8 @@ impl<E> Queue<E> {
     pub(super) fn requeue(&mut self, position: Position, slot: Slot) {
         let Position { at, sequence } = position;
         let low = (u128::from(sequence) << SLOT_BITS) | u128::from(slot.0);
-        self.keys.push(Reverse((u128::from(at.as_nanos()) << 64) | low));
+        self.keys
+            .push(Reverse((u128::from(at.as_nanos()) << 64) | low));
     }
 
     /// The next event due at or before `until`. It stays in the slab until it is removed or put back.
@@ -75,7 +83,13 @@ impl<E> Queue<E> {
         self.keys.pop();
         let low = key as u64;
         let slot = Slot((low & ((1 << SLOT_BITS) - 1)) as u32);
-        Some((Position { at, sequence: low >> SLOT_BITS }, slot))
+        Some((
+            Position {
+                at,
+                sequence: low >> SLOT_BITS,
+            },
+            slot,
+        ))
     }
 
     #[inline]

@@ -104,8 +104,15 @@ const B: NodeId = NodeId::from_index(1);
 /// Messages take 10 ms, syncs 5.
 fn config() -> WorldConfig {
     let ms = |ms| Latency::constant(Span::from_millis(ms));
-    let links = LinkProfile { latency: ms(10), ..LinkProfile::default() };
-    WorldConfig { links, sync_latency: ms(5), events_per_instant_max: 1000 }
+    let links = LinkProfile {
+        latency: ms(10),
+        ..LinkProfile::default()
+    };
+    WorldConfig {
+        links,
+        sync_latency: ms(5),
+        events_per_instant_max: 1000,
+    }
 }
 
 fn world(a: Script, b: Script) -> World<Puppet> {
@@ -133,21 +140,43 @@ fn started_with(world: &World<Puppet>, node: NodeId) -> Seen {
 #[test]
 fn output_is_in_order_behind_a_sync_across_steps_and_eager_output_is_not() {
     use Seen::*;
-    let script = vec![Step::Send(1, 1), Step::Append(7), Step::Sync, Step::Send(1, 2), Step::Eager(1, 3), Step::Set(0, 2)];
+    let script = vec![
+        Step::Send(1, 1),
+        Step::Append(7),
+        Step::Sync,
+        Step::Send(1, 2),
+        Step::Eager(1, 3),
+        Step::Set(0, 2),
+    ];
     let mut world = world(script, vec![]);
     // A later step sends, too, while the sync is pending: it must wait behind it.
     run(&mut world, 3);
     world.invoke(ProcessId(0), A, vec![8]);
     run(&mut world, 100);
-    assert_eq!(seen(&world, B), [(10, Message(1)), (10, Message(3)), (15, Message(2))]);
-    assert_eq!(seen(&world, A), [(2, Timer(0)), (5, Synced(0)), (8, Synced(1))]);
+    assert_eq!(
+        seen(&world, B),
+        [(10, Message(1)), (10, Message(3)), (15, Message(2))]
+    );
+    assert_eq!(
+        seen(&world, A),
+        [(2, Timer(0)), (5, Synced(0)), (8, Synced(1))]
+    );
     assert_eq!(world.stats().ops_ok, 1);
-    assert_eq!(world.history().events().last().unwrap().time_ns, 8_000_000, "the answer waited for the sync at 3 ms");
+    assert_eq!(
+        world.history().events().last().unwrap().time_ns,
+        8_000_000,
+        "the answer waited for the sync at 3 ms"
+    );
 }
 
 #[test]
 fn a_crash_loses_exactly_what_is_not_synced_and_nothing_old_reaches_the_new_incarnation() {
-    let script = vec![Step::Append(1), Step::Sync, Step::Append(2), Step::Set(4, 20)];
+    let script = vec![
+        Step::Append(1),
+        Step::Sync,
+        Step::Append(2),
+        Step::Set(4, 20),
+    ];
     let mut world = world(script, vec![Step::Send(0, 5)]);
     run(&mut world, 7);
     world.crash(A);
@@ -156,10 +185,18 @@ fn a_crash_loses_exactly_what_is_not_synced_and_nothing_old_reaches_the_new_inca
     world.restart(A);
     run(&mut world, 12);
     assert_eq!(started_with(&world, A), Seen::Started(vec![1]));
-    assert_eq!(seen(&world, A), [], "neither the message that was sent to it before, nor its old timer");
+    assert_eq!(
+        seen(&world, A),
+        [],
+        "neither the message that was sent to it before, nor its old timer"
+    );
     assert_eq!(world.stats().dropped_at_dead_node, 1);
     run(&mut world, 100);
-    assert_eq!(seen(&world, A), [(13, Seen::Synced(0)), (28, Seen::Timer(4))], "only the new timer and sync");
+    assert_eq!(
+        seen(&world, A),
+        [(13, Seen::Synced(0)), (28, Seen::Timer(4))],
+        "only the new timer and sync"
+    );
 }
 
 #[test]
@@ -178,7 +215,13 @@ fn a_message_sent_while_the_receiver_is_down_arrives_if_it_is_up_in_time() {
 
 #[test]
 fn a_compaction_replaces_the_journal_once_it_is_synced() {
-    let script = vec![Step::Append(1), Step::Sync, Step::Compact(vec![7, 8]), Step::Append(9), Step::Sync];
+    let script = vec![
+        Step::Append(1),
+        Step::Sync,
+        Step::Compact(vec![7, 8]),
+        Step::Append(9),
+        Step::Sync,
+    ];
     for (crash_at, journal) in [(4, vec![]), (5, vec![7, 8, 9])] {
         let mut world = world(script.clone(), vec![]);
         run(&mut world, crash_at);
@@ -204,19 +247,36 @@ fn a_timer_has_one_slot() {
     ];
     let mut world = world(script, vec![]);
     run(&mut world, 100);
-    assert_eq!(seen(&world, A), [(10, Seen::Timer(2)), (30, Seen::Timer(1)), (40, Seen::Timer(3))]);
+    assert_eq!(
+        seen(&world, A),
+        [
+            (10, Seen::Timer(2)),
+            (30, Seen::Timer(1)),
+            (40, Seen::Timer(3))
+        ]
+    );
 }
 
 #[test]
 fn a_paused_process_goes_on_with_what_has_arrived_meanwhile() {
     use Seen::*;
-    let script = vec![Step::Append(1), Step::Sync, Step::Send(1, 1), Step::Set(1, 12), Step::Set(2, 200)];
+    let script = vec![
+        Step::Append(1),
+        Step::Sync,
+        Step::Send(1, 1),
+        Step::Set(1, 12),
+        Step::Set(2, 200),
+    ];
     let mut world = world(script, vec![Step::Send(0, 9)]);
     run(&mut world, 1);
     world.pause(A);
     run(&mut world, 100);
     assert_eq!(seen(&world, A), []);
-    assert_eq!(seen(&world, B), [], "what waits behind the sync waits for the process, too");
+    assert_eq!(
+        seen(&world, B),
+        [],
+        "what waits behind the sync waits for the process, too"
+    );
     let crashed_now = {
         let mut fork = world.clone();
         fork.crash(A);
@@ -227,14 +287,57 @@ fn a_paused_process_goes_on_with_what_has_arrived_meanwhile() {
     assert_eq!(crashed_now, Started(vec![1]), "but the disk has gone on");
     world.resume(A);
     run(&mut world, 300);
-    let all = [(100, Synced(0)), (100, Message(9)), (100, Timer(1)), (200, Timer(2))];
+    let all = [
+        (100, Synced(0)),
+        (100, Message(9)),
+        (100, Timer(1)),
+        (200, Timer(2)),
+    ];
     assert_eq!(seen(&world, A), all);
     assert_eq!(seen(&world, B), [(110, Message(1))]);
 }
 
 #[test]
+fn an_observer_sees_crashes_and_pauses_too() {
+    #[derive(Default)]
+    struct Statuses(Vec<(NodeId, Status)>);
+    impl Observer<Puppet> for Statuses {
+        fn observe(
+            &mut self,
+            cluster: Cluster<'_, Puppet>,
+            touched: NodeId,
+        ) -> Result<(), Violation> {
+            self.0.push((touched, cluster.status(touched)));
+            Ok(())
+        }
+    }
+    let mut world = world(vec![], vec![]);
+    let mut seen = Statuses::default();
+    for (ms, fault) in [
+        (1, World::pause as fn(&mut World<Puppet>, NodeId)),
+        (2, World::resume),
+        (3, World::crash),
+    ] {
+        world.run_until(Time::from_millis(ms), &mut seen);
+        fault(&mut world, B);
+    }
+    world.run_until(Time::from_millis(4), &mut seen);
+    let expected = [
+        (A, Status::Up),
+        (B, Status::Up),
+        (B, Status::Paused),
+        (B, Status::Up),
+        (B, Status::Down),
+    ];
+    assert_eq!(seen.0, expected);
+}
+
+#[test]
 fn cut_links_drop_and_messages_in_flight_are_kept_or_cut() {
-    for (in_flight, expected) in [(InFlight::Keep, vec![(10, Seen::Message(1))]), (InFlight::Cut, vec![])] {
+    for (in_flight, expected) in [
+        (InFlight::Keep, vec![(10, Seen::Message(1))]),
+        (InFlight::Cut, vec![]),
+    ] {
         let mut world = world(vec![Step::Send(1, 1)], vec![]);
         run(&mut world, 5);
         let json = r#"{"n1": ["n2"]}"#;
@@ -245,8 +348,14 @@ fn cut_links_drop_and_messages_in_flight_are_kept_or_cut() {
         world.crash(A);
         world.restart(A);
         run(&mut world, 20);
-        assert_eq!(seen(&world, B), expected, "and what A sends at its second start is dropped");
-        assert!(!world.cluster().links().connected(A, B) && world.cluster().links().connected(B, A));
+        assert_eq!(
+            seen(&world, B),
+            expected,
+            "and what A sends at its second start is dropped"
+        );
+        assert!(
+            !world.cluster().links().connected(A, B) && world.cluster().links().connected(B, A)
+        );
         world.mend(&cuts);
         world.crash(A);
         world.restart(A);
@@ -268,21 +377,33 @@ fn messages_to_nobody_are_dropped_and_counted() {
 #[test]
 fn a_panic_is_a_finding_with_the_node_and_the_message() {
     let mut world = world(vec![Step::Send(1, PANIC)], vec![]);
-    let Stop::Panic { node, message } = run(&mut world, 50) else { panic!("expected a panic") };
+    let Stop::Panic { node, message } = run(&mut world, 50) else {
+        panic!("expected a panic")
+    };
     assert_eq!(node, B);
     assert!(message.starts_with("told to panic by n1 (at "), "{message}");
     assert_eq!(world.cluster().status(B), Status::Down);
-    assert_eq!(run(&mut world, 100), Stop::Time, "the world is whole and can go on");
+    assert_eq!(
+        run(&mut world, 100),
+        Stop::Time,
+        "the world is whole and can go on"
+    );
 }
 
 #[test]
 fn loops_without_time_are_livelocks() {
     let mut spinning = world(vec![Step::Set(99, 10)], vec![]);
-    let Stop::Livelock { node, events } = run(&mut spinning, 50) else { panic!("expected a livelock") };
-    assert_eq!((node, events, spinning.now()), (A, 1001, Time::from_millis(10)));
+    let Stop::Livelock { node, events } = run(&mut spinning, 50) else {
+        panic!("expected a livelock")
+    };
+    assert_eq!(
+        (node, events, spinning.now()),
+        (A, 1001, Time::from_millis(10))
+    );
     let mut fast = config();
     fast.links.latency = Latency::constant(Span::default());
-    let mut echoing = World::<Puppet>::new(Seed(1), &fast, [vec![Step::Send(1, ECHO_FOR_EVER)], vec![]]);
+    let mut echoing =
+        World::<Puppet>::new(Seed(1), &fast, [vec![Step::Send(1, ECHO_FOR_EVER)], vec![]]);
     assert!(matches!(run(&mut echoing, 50), Stop::Livelock { .. }));
 }
 
@@ -294,8 +415,14 @@ fn operations_of_a_crashed_node_end_as_info_and_those_of_a_dead_one_fail() {
     run(&mut world, 2);
     world.crash(A);
     world.invoke(ProcessId(1), A, vec![1]);
-    let ended: Vec<_> = world.take_ended().map(|ended| (ended.process.0, ended.outcome)).collect();
-    assert_eq!(ended, [(0, Outcome::Info), (1, Outcome::Fail("the node is down"))]);
+    let ended: Vec<_> = world
+        .take_ended()
+        .map(|ended| (ended.process.0, ended.outcome))
+        .collect();
+    assert_eq!(
+        ended,
+        [(0, Outcome::Info), (1, Outcome::Fail("the node is down"))]
+    );
 }
 
 #[test]

@@ -42,13 +42,15 @@ impl<T: Copy + Ord> Timers<T> {
     /// Arms the timer. If an entry must be queued at `deadline`, returns the number of the slot to put into it.
     #[inline]
     pub(super) fn set(&mut self, kind: T, deadline: Position) -> Option<u32> {
-        let number = match self.slots.iter().position(|slot| slot.kind == kind) {
-            Some(number) => number,
-            None => {
-                self.slots.push(TimerSlot { kind, deadline: None, queued: None });
-                self.slots.len() - 1
-            }
-        };
+        let known = self.slots.iter().position(|slot| slot.kind == kind);
+        let number = known.unwrap_or_else(|| {
+            self.slots.push(TimerSlot {
+                kind,
+                deadline: None,
+                queued: None,
+            });
+            self.slots.len() - 1
+        });
         let slot = &mut self.slots[number];
         slot.deadline = Some(deadline);
         if slot.queued.is_some_and(|queued| queued <= deadline) {
@@ -102,7 +104,10 @@ mod tests {
     use splitbrain_core::Time;
 
     fn position(ms: u64, sequence: u64) -> Position {
-        Position { at: Time::from_millis(ms), sequence }
+        Position {
+            at: Time::from_millis(ms),
+            sequence,
+        }
     }
 
     #[test]
@@ -110,7 +115,10 @@ mod tests {
         let mut timers = Timers::new();
         assert_eq!(timers.set('e', position(10, 0)), Some(0));
         assert_eq!(timers.set('e', position(20, 1)), None);
-        assert_eq!(timers.reached(0, position(10, 0)), Reached::Requeue(position(20, 1)));
+        assert_eq!(
+            timers.reached(0, position(10, 0)),
+            Reached::Requeue(position(20, 1))
+        );
         assert_eq!(timers.set('e', position(15, 2)), Some(0));
         assert_eq!(timers.reached(0, position(15, 2)), Reached::Fire('e'));
         assert_eq!(timers.reached(0, position(20, 1)), Reached::Stale);
@@ -122,8 +130,15 @@ mod tests {
         timers.set('e', position(10, 0));
         timers.cancel('e');
         assert_eq!(timers.set('h', position(5, 1)), Some(1));
-        assert_eq!(timers.set('e', position(12, 2)), None, "the entry at 10 ms still stands for it");
-        assert_eq!(timers.reached(0, position(10, 0)), Reached::Requeue(position(12, 2)));
+        assert_eq!(
+            timers.set('e', position(12, 2)),
+            None,
+            "the entry at 10 ms still stands for it"
+        );
+        assert_eq!(
+            timers.reached(0, position(10, 0)),
+            Reached::Requeue(position(12, 2))
+        );
         timers.cancel('e');
         assert_eq!(timers.reached(0, position(12, 2)), Reached::Stale);
         assert_eq!(timers.set('e', position(13, 3)), Some(0));

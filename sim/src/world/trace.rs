@@ -115,7 +115,10 @@ pub enum What {
 
 impl Trace {
     pub(crate) fn new(detail: TraceDetail) -> Trace {
-        Trace { detail, events: Vec::new() }
+        Trace {
+            detail,
+            events: Vec::new(),
+        }
     }
 
     pub(crate) fn push(&mut self, at: Time, what: What) {
@@ -126,7 +129,13 @@ impl Trace {
 impl fmt::Display for TraceEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = self.at.as_nanos();
-        write!(f, "{:>4}.{:09} {}", nanos / 1_000_000_000, nanos % 1_000_000_000, self.what)
+        write!(
+            f,
+            "{:>4}.{:09} {}",
+            nanos / 1_000_000_000,
+            nanos % 1_000_000_000,
+            self.what
+        )
     }
 }
 
@@ -139,9 +148,18 @@ impl fmt::Display for What {
                 write!(f, "FAULT {words} [{}]", nodes.join(" "))
             }
             What::Invoke { node, process, op } => write!(f, "{node}  {process} invokes {op}"),
-            What::End { node, process, outcome } => write!(f, "{node}  {process} {outcome}"),
-            What::Start { node, incarnation: 0 } => write!(f, "{node}  starts"),
-            What::Start { node, incarnation } => write!(f, "{node}  restarts (crash {incarnation})"),
+            What::End {
+                node,
+                process,
+                outcome,
+            } => write!(f, "{node}  {process} {outcome}"),
+            What::Start {
+                node,
+                incarnation: 0,
+            } => write!(f, "{node}  starts"),
+            What::Start { node, incarnation } => {
+                write!(f, "{node}  restarts (crash {incarnation})")
+            }
             What::Send { from, to, message } => write!(f, "{from} --> {to}  {message}"),
             What::Drop { from, to, why } => write!(f, "{from} -x- {to}  dropped: {why}"),
             What::Deliver { from, to, message } => write!(f, "{to} <-- {from}  {message}"),

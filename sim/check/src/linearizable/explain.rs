@@ -133,25 +133,23 @@ impl<'a, M: Model> Failure<'a, '_, M> {
         let [start] = &*window.starts else {
             return false;
         };
-        let before = &search.entries()[..window.position as usize];
-        let mut writes = before
+        let (before, after) = search.entries().split_at(window.position as usize);
+        let is_write = |entry: &&Entry<'a, M>| !entry.is_read_only(self.model);
+        let cut = before.last().and_then(|entry| entry.returned);
+        if after
             .iter()
-            .rev()
-            .filter(|entry| !entry.is_read_only(self.model));
+            .filter(is_write)
+            .any(|entry| Some(entry.called) < cut)
+        {
+            return false;
+        }
+        let mut writes = before.iter().rev().filter(is_write);
         let Some(last) = writes.next() else {
             return true;
         };
-        let others_over = writes.all(|entry| entry.returned < Some(last.called));
-        let none_open = search.entries()[window.position as usize..]
-            .iter()
-            .all(|entry| Some(entry.called) > last.returned || entry.is_read_only(self.model));
-        others_over && none_open && {
-            let mut next = search
-                .states()
-                .iter()
-                .filter_map(|state| self.step(state, last));
-            next.all(|next| next == *start)
-        }
+        let mut states = search.states().iter();
+        writes.all(|entry| entry.returned < Some(last.called))
+            && states.all(|state| self.step(state, last).is_none_or(|next| next == *start))
     }
 
     fn step(&self, state: &M::State, entry: &Entry<'a, M>) -> Option<M::State> {

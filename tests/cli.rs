@@ -1,0 +1,340 @@
+//! The command line, as a person sees it (`cli/*.trycmd`: what is typed, what is answered) and as a program does:
+//! exit status, JSON, files.
+//!
+//! `TRYCMD=overwrite cargo test -p splitbrain-scenarios --test cli` rewrites the answers in `cli/`. What differs from
+//! run to run or from machine to machine, and digests, which `determinism.rs` guards, stand there as `[..]`: look at
+//! the difference before you accept it.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const SPLITBRAIN: &str = env!("CARGO_BIN_EXE_splitbrain");
+
+#[test]
+fn sessions() {
+    let sessions = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cli/*.trycmd");
+    trycmd::TestCases::new()
+        .register_bin("splitbrain", Path::new(SPLITBRAIN))
+        // Help is wrapped for the terminal; there is none here.
+        .env("COLUMNS", "100")
+        .case(sessions);
+}
+
+/// A folder that is gone after the test, and commands that run in it: nothing that they write is left behind.
+struct Sandbox(tempfile::TempDir);
+
+impl Sandbox {
+    fn new() -> Sandbox {
+        Sandbox(tempfile::tempdir().unwrap())
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(SPLITBRAIN);
+        command
+            .args(arguments)
+            .current_dir(self.0.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs a command that prints one JSON object and nothing else, on either stream. Returns it with the exit status.
+    fn json(&self, arguments: &[&str]) -> (Value, i32) {
+        let output = self.run(arguments);
+        assert_eq!(
+            text(&output.stderr),
+            "",
+            "{arguments:?} is silent where there is no terminal"
+        );
+        let object = serde_json::from_slice::<Value>(&output.stdout).unwrap();
+        assert!(object.is_object(), "{arguments:?}: {object}");
+        (object, status(&output))
+    }
+
+    fn file(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
+    }
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+fn status(output: &Output) -> i32 {
+    output.status.code().expect("an exit status, not a signal")
+}
+
+#[test]
+fn list_says_the_same_as_json() {
+    let sandbox = Sandbox::new();
+    let (object, status) = sandbox.json(&["list", "--json"]);
+    assert_eq!(status, 0);
+    let listed = sandbox.run(&["list"]);
+    let lines: Vec<&str> = text(&listed.stdout).lines().collect();
+    let scenarios = object["scenarios"].as_array().unwrap();
+    assert!(scenarios.len() >= 12);
+    assert_eq!(scenarios.len(), lines.len());
+    for (scenario, line) in scenarios.iter().zip(lines) {
+        let keys: Vec<&String> = scenario.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["expect", "name", "summary"]);
+        let [name, summary, expect] =
+            ["name", "summary", "expect"].map(|key| scenario[key].as_str().unwrap());
+        assert!(line.starts_with(name) && line.contains(summary), "{line}");
+        assert_eq!(
+            line.ends_with(&format!("[violates {expect}]")),
+            expect != "valid",
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn run_reports_what_it_did_as_json() {
+    let sandbox = Sandbox::new();
+    let (object, status) = sandbox.json(&["run", "raft/healthy", "--seeds", "7..12", "--json"]);
+    assert_eq!(status, 0);
+    for (key, expected) in [
+        ("scenario", Value::from("raft/healthy")),
+        ("engine", Value::from("kernel")),
+        ("first_seed", Value::from(7)),
+        ("seeds", Value::from(5)),
+        ("valid", Value::from(5)),
+        ("invalid", Value::from(0)),
+        ("unknown", Value::from(0)),
+        ("expected", Value::from("valid")),
+        ("met", Value::from(true)),
+        ("failures", Value::Array(Vec::new())),
+        ("unknowns", Value::Array(Vec::new())),
+    ] {
+        assert_eq!(object[key], expected, "{key}");
+    }
+    for positive in [
+        "events",
+        "messages",
+        "ops",
+        "virtual_seconds",
+        "wall_seconds",
+    ] {
+        assert!(
+            object[positive].as_f64().unwrap() > 0.0,
+            "{positive}: {}",
+            object[positive]
+        );
+    }
+    let digest = object["digest"].as_str().unwrap();
+    assert!(
+        digest.len() == 16 && digest.bytes().all(|digit| digit.is_ascii_hexdigit()),
+        "{digest}"
+    );
+    assert!(
+        !sandbox.file("failures").exists(),
+        "nothing failed, nothing is written"
+    );
+}
+
+/// The promise of a seed: whoever runs it, on however many threads, sees the same.
+#[test]
+fn the_number_of_jobs_changes_nothing_but_the_time() {
+    let sandbox = Sandbox::new();
+    for scenario in ["raft/mixed", "bully/partition"] {
+        let run = |jobs, seeds| {
+            let arguments = [
+                "run",
+                scenario,
+                "--seeds",
+                seeds,
+                "--jobs",
+                jobs,
+                "--json",
+                "--report-max",
+                "0",
+            ];
+            let (mut object, status) = sandbox.json(&arguments);
+            assert_eq!(status, 0, "{scenario}");
+            object
+                .as_object_mut()
+                .unwrap()
+                .remove("wall_seconds")
+                .unwrap();
+            object
+        };
+        // More than one round of a job, so that rounds are cut differently.
+        let one = run("1", "5..50");
+        assert_eq!(one, run("2", "5..50"), "{scenario}");
+        assert_ne!(
+            one["digest"],
+            run("1", "6..51")["digest"],
+            "{scenario}: other seeds, another digest"
+        );
+    }
+}
+
+#[test]
+fn several_scenarios_are_one_object() {
+    let sandbox = Sandbox::new();
+    let (object, status) = sandbox.json(&[
+        "run",
+        "bully/healthy",
+        "raft/healthy",
+        "--seed",
+        "3",
+        "--json",
+    ]);
+    assert_eq!(status, 0);
+    let runs = object["runs"].as_array().unwrap();
+    let names: Vec<&str> = runs
+        .iter()
+        .map(|run| run["scenario"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["bully/healthy", "raft/healthy"]);
+    assert!(
+        runs.iter()
+            .all(|run| run["seeds"] == 1 && run["first_seed"] == 3)
+    );
+}
+
+/// The main job, through the front door: a violation is found, written down, and seen again.
+#[test]
+fn what_a_run_writes_down_is_replayed_to_the_same_digest() {
+    let sandbox = Sandbox::new();
+    let run = [
+        "run",
+        "bully/partition",
+        "--seeds",
+        "40..43",
+        "--json",
+        "--report",
+        "found here",
+    ];
+    let (object, exit) = sandbox.json(&run);
+    assert_eq!(exit, 0, "the violation is expected");
+    assert_eq!(object["expected"], "split-brain");
+    let failures = object["failures"].as_array().unwrap();
+    assert_eq!(failures.len(), 3);
+    for failure in failures {
+        assert_eq!(failure["property"], "split-brain");
+        let replay = failure["replay"].as_str().unwrap();
+        let folder = Path::new(replay).parent().unwrap().to_str().unwrap();
+        let seed = &failure["seed"];
+        assert_eq!(folder, format!("found here/bully-partition-{seed}"));
+        for file in ["replay.json", "history.jsonl", "trace.txt", "report.txt"] {
+            assert!(
+                sandbox.file(folder).join(file).metadata().unwrap().len() > 0,
+                "{file}"
+            );
+        }
+        let written: Value =
+            serde_json::from_slice(&std::fs::read(sandbox.file(replay)).unwrap()).unwrap();
+        let digest = written["digest"].as_str().unwrap();
+        // The file and the folder are the same to replay; and looking closely changes nothing.
+        for arguments in [
+            &["replay", replay][..],
+            &["replay", folder],
+            &["replay", "--trace", folder],
+        ] {
+            let output = sandbox.run(arguments);
+            assert_eq!(
+                status(&output),
+                1,
+                "{arguments:?}: {}",
+                text(&output.stderr)
+            );
+            let stdout = text(&output.stdout);
+            assert!(stdout.starts_with("bully/partition: "), "{stdout}");
+            assert!(stdout.contains(&format!("\nseed {seed}, ")), "{stdout}");
+            assert!(
+                stdout.ends_with(&format!("\nreproduced; digest {digest} as recorded\n")),
+                "{stdout}"
+            );
+            assert_eq!(text(&output.stderr), "");
+        }
+    }
+}
+
+/// A failing seed that is written down twice is written the same, to the byte.
+#[test]
+fn a_failure_folder_is_a_pure_function_of_the_seed() {
+    let sandbox = Sandbox::new();
+    let folder = |dir: &str| {
+        sandbox.json(&[
+            "run",
+            "bully/partition",
+            "--seed",
+            "8",
+            "--json",
+            "--report",
+            dir,
+        ]);
+        let folder = sandbox.file(dir).join("bully-partition-8");
+        // The report names the folder, so it alone differs.
+        ["replay.json", "history.jsonl", "trace.txt"]
+            .map(|file| std::fs::read(folder.join(file)).unwrap())
+    };
+    assert_eq!(folder("a"), folder("b"));
+}
+
+/// `splitbrain list | head -1`: whoever reads has seen enough, and that is no error.
+#[test]
+fn a_reader_that_leaves_is_no_error() {
+    let sandbox = Sandbox::new();
+    let mut child = sandbox
+        .command(&["list"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(text(&output.stderr), "");
+    assert_eq!(status(&output), 0);
+}
+
+/// Ctrl-C ends a campaign that would take days, and what it found until then is still printed.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_campaign_says_what_it_found() {
+    let sandbox = Sandbox::new();
+    // A machine that is busy may take long to start the process, and a signal that comes too early simply ends it.
+    for patience_ms in [300, 1_000, 5_000, 20_000] {
+        let arguments = [
+            "run",
+            "bully/healthy",
+            "--seeds",
+            "0..1000000000000",
+            "--json",
+        ];
+        let child = sandbox
+            .command(&arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "waits for a process, outside of any run"
+        )]
+        std::thread::sleep(std::time::Duration::from_millis(patience_ms));
+        let sent = Command::new("kill")
+            .args(["-s", "INT", &child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+        let output = child.wait_with_output().unwrap();
+        if output.status.code().is_none() {
+            continue;
+        }
+        let object: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let seeds = object["seeds"].as_u64().unwrap();
+        assert!(seeds < 1_000_000_000_000);
+        assert_eq!(object["valid"], seeds);
+        assert_eq!(text(&output.stderr), "");
+        // With no seed at all nothing is known.
+        assert_eq!(status(&output), if seeds == 0 { 3 } else { 0 });
+        return;
+    }
+    panic!("no campaign lived long enough to be interrupted");
+}
