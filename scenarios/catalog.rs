@@ -30,10 +30,17 @@ pub enum CatalogError {
         hint: Option<&'static str>,
     },
     /// A file names a protocol that is not there.
-    #[error("{}: there is no protocol `{protocol}`: expected one of {}", file.display(), known.join(", "))]
+    #[error(
+        "{}{}: there is no protocol `{protocol}`: expected one of {}",
+        file.display(),
+        line.map_or(String::new(), |line| format!(":{line}")),
+        known.join(", ")
+    )]
     NoSuchProtocol {
         /// The file.
         file: PathBuf,
+        /// The line, from one, where it is known.
+        line: Option<usize>,
         /// As given.
         protocol: String,
         /// Those there are.
@@ -75,9 +82,14 @@ pub fn load(name: &str, sets: &[String]) -> Result<Box<dyn Case>, CatalogError> 
             hint: nearest(name),
         });
     }
-    let text = std::fs::read_to_string(file).map_err(|source| ScenarioError::Read {
+    let text = std::fs::read(file).map_err(|source| ScenarioError::Read {
         file: file.to_owned(),
         source,
+    })?;
+    let text = utf8(text).map_err(|line| ScenarioError::Wrong {
+        file: file.to_owned(),
+        line: Some(line),
+        message: "not UTF-8: expected a scenario in TOML".to_owned(),
     })?;
     let stem = file
         .file_stem()
@@ -92,15 +104,29 @@ fn load_text(
     sets: &[String],
 ) -> Result<Box<dyn Case>, CatalogError> {
     let head = scenario::head(text, file)?;
-    Ok(entry(&head.protocol, file)?.load(name, text, file, sets)?)
+    let entry = entry(&head.protocol, file, Some(head.protocol_line))?;
+    Ok(entry.load(name, text, file, sets)?)
 }
 
-fn entry(protocol: &str, file: &Path) -> Result<&'static ProtocolEntry, CatalogError> {
+/// The text, or the line at which it stops being text: a replaced character would be a silent change.
+fn utf8(bytes: Vec<u8>) -> Result<String, usize> {
+    String::from_utf8(bytes).map_err(|error| {
+        let text = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        1 + text.iter().filter(|&&byte| byte == b'\n').count()
+    })
+}
+
+fn entry(
+    protocol: &str,
+    file: &Path,
+    line: Option<usize>,
+) -> Result<&'static ProtocolEntry, CatalogError> {
     PROTOCOLS
         .iter()
         .find(|entry| entry.name == protocol)
         .ok_or_else(|| CatalogError::NoSuchProtocol {
             file: file.to_owned(),
+            line,
             protocol: protocol.to_owned(),
             known: PROTOCOLS.iter().map(|entry| entry.name).collect(),
         })
@@ -116,13 +142,17 @@ pub fn load_replay(path: &Path) -> Result<(Box<dyn Case>, Replay), CatalogError>
     } else {
         path.to_owned()
     };
-    let text = std::fs::read(&file).map_err(|source| ReplayError::Io {
+    let text = std::fs::read(&file).map_err(|source| ReplayError::Read {
         file: file.clone(),
         source,
     })?;
-    let text = String::from_utf8_lossy(&text);
+    let text = utf8(text).map_err(|line| ReplayError::Wrong {
+        file: file.clone(),
+        line: Some(line),
+        message: "not UTF-8: expected a replay file".to_owned(),
+    })?;
     let protocol = replay::protocol_of(&text, &file)?;
-    Ok(entry(&protocol, &file)?.load_replay(&text, &file)?)
+    Ok(entry(&protocol, &file, None)?.load_replay(&text, &file)?)
 }
 
 /// The name of the catalog that shares the most with what was typed, if that is at least half of it.

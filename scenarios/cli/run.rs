@@ -8,11 +8,12 @@ use splitbrain::Seed;
 use splitbrain::campaign::{Campaign, Met, Summary, Watch};
 use splitbrain::case::{Case, Report};
 use splitbrain::report::{FailureFolder, write_failure};
+use splitbrain::replay::ReplayError;
 use splitbrain::run::{Finding, Verdict};
 use splitbrain::scenario::ExpectedVerdict;
 use std::io::{Write as _, stdout};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -23,7 +24,7 @@ pub(super) struct Arguments {
     #[arg(required = true, value_name = "SCENARIO")]
     scenarios: Vec<String>,
     /// Run this seed only
-    #[arg(long, conflicts_with = "seeds", value_name = "N")]
+    #[arg(long, conflicts_with = "seeds", value_name = "N", value_parser = parse_seed)]
     seed: Option<Seed>,
     /// Run these seeds; the end is not included
     #[arg(long, value_name = "A..B", default_value = "0..100", value_parser = parse_seeds)]
@@ -49,6 +50,16 @@ pub(super) struct Arguments {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+fn parse_seed(text: &str) -> Result<Seed, String> {
+    // The last number is none: a range that ends behind it cannot be written.
+    let last = u64::MAX - 1;
+    match text.trim().parse::<Seed>() {
+        Ok(seed) if seed.0 <= last => Ok(seed),
+        Ok(_) => Err(format!("expected at most {last}")),
+        Err(error) => Err(format!("{error}: expected a number from 0 to {last}")),
+    }
 }
 
 fn parse_seeds(text: &str) -> Result<Range<u64>, String> {
@@ -77,18 +88,26 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Status> {
         .collect::<Result<Vec<_>, _>>()?;
     let stop = stop_on_interrupt()?;
     let mut status = Status::Valid;
+    let mut unwritten = None;
     let mut objects = Vec::new();
+    let mut left = cases.len();
     for case in &cases {
-        let ran = run_case(arguments, &**case, &stop)?;
+        let mut ran = run_case(arguments, &**case, &stop);
         status = status.max(ran.status());
+        unwritten = unwritten.or(ran.unwritten.take());
         if arguments.json {
             objects.push(ran.json(arguments));
         } else {
             ran.print()?;
         }
+        left -= 1;
         if stop.load(Relaxed) {
             break;
         }
+    }
+    if left > 0 {
+        // Nobody knows what the scenarios that were not run would have come to.
+        status = status.max(Status::Unknown);
     }
     if arguments.json {
         let object = match <[_; 1]>::try_from(objects) {
@@ -98,7 +117,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Status> {
         };
         writeln!(stdout().lock(), "{object}")?;
     }
-    Ok(status)
+    match unwritten {
+        Some(error) => Err(error.into()),
+        None => Ok(status),
+    }
 }
 
 /// The first Ctrl-C ends the campaign, which still says what it found; the second one ends the process.
@@ -121,14 +143,17 @@ struct Ran<'a> {
     summary: Summary,
     met: Met,
     wall: Duration,
-    folders: Vec<FailureFolder>,
+    /// Of the first failures, in their order; `None` where there is no folder.
+    folders: Vec<Option<FailureFolder>>,
+    /// Why not all failures could be written down. Hours of work are not thrown away for that.
+    unwritten: Option<ReplayError>,
 }
 
 fn run_case<'a>(
     arguments: &Arguments,
     case: &'a dyn Case,
     stop: &AtomicBool,
-) -> anyhow::Result<Ran<'a>> {
+) -> Ran<'a> {
     let seeds = arguments
         .seed
         .map_or(arguments.seeds.clone(), |Seed(seed)| {
@@ -162,18 +187,26 @@ fn run_case<'a>(
     });
     bar.finish_and_clear();
     let mut folders = Vec::new();
+    let mut unwritten = None;
     for (seed, _) in summary.failures.iter().take(arguments.report_max) {
-        folders.extend(write_failure(&arguments.report, case, *seed)?);
+        match write_failure(&arguments.report, case, *seed) {
+            Ok(folder) => folders.push(folder),
+            Err(error) => {
+                unwritten = Some(error);
+                break;
+            }
+        }
     }
     let met = summary.met(case);
-    Ok(Ran {
+    Ran {
         case,
         asked,
         summary,
         met,
         wall,
         folders,
-    })
+        unwritten,
+    }
 }
 
 impl Ran<'_> {
@@ -207,12 +240,14 @@ impl Ran<'_> {
             failures,
             unknowns,
         } = &self.summary;
-        let replays = self
-            .folders
-            .iter()
-            .map(|folder| Some(folder.replay.as_path()))
-            .chain(std::iter::repeat(None));
-        let failure = |((seed, finding), replay): (&'_ (Seed, Finding), Option<&Path>)| serde_json::json!({ "seed": seed, "property": finding.property, "replay": replay });
+        // A path need not be Unicode, and JSON must be.
+        let replay = |folder: &Option<FailureFolder>| {
+            let replay = folder.as_ref().map(|folder| folder.replay.display());
+            replay.map(|path| path.to_string())
+        };
+        let replays = self.folders.iter().map(replay);
+        let replays = replays.chain(std::iter::repeat(None));
+        let failure = |((seed, finding), replay): (&'_ (Seed, Finding), Option<String>)| serde_json::json!({ "seed": seed, "property": finding.property, "replay": replay });
         serde_json::json!({
             "scenario": self.case.name(),
             "engine": arguments.engine,
@@ -269,10 +304,11 @@ impl Ran<'_> {
             "  {wall:.2} s by the clock, {:.0} seeds/s",
             *seeds as f64 / wall.max(1e-9)
         )?;
-        if *seeds < self.asked && failures.is_empty() {
+        if *seeds < self.asked {
             writeln!(out, "  stopped after {seeds} of {} seeds", self.asked)?;
         }
-        let folders = self.folders.iter().map(Some).chain(std::iter::repeat(None));
+        let folders = self.folders.iter().map(Option::as_ref);
+        let folders = folders.chain(std::iter::repeat(None));
         for ((seed, finding), folder) in failures.iter().zip(folders).take(SHOWN_MAX) {
             let first_line = finding.what.lines().next().unwrap_or_default();
             writeln!(

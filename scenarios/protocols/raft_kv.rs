@@ -1,7 +1,7 @@
 //! The key-value store on Raft under test.
 
 use splitbrain::check::models::key_value::{self, KeyValue};
-use splitbrain::check::{Budget, History, Verdict, check, jsonl};
+use splitbrain::check::{History, jsonl};
 use splitbrain::protocol::{HistoryOf, Judgement, Protocol};
 use splitbrain::scenario::WorkloadSpec;
 use splitbrain::{Cluster, Invariant, NodeId, Rng};
@@ -77,18 +77,7 @@ impl Protocol for RaftKv {
     }
 
     fn judge(history: &HistoryOf<Self>, budget_steps: u64) -> Judgement {
-        match check(
-            &KeyValue,
-            &checkable(history),
-            Budget {
-                steps: budget_steps,
-            },
-        ) {
-            Ok(Verdict::Valid) => Judgement::Valid,
-            Ok(Verdict::Invalid(counterexample)) => Judgement::Invalid(counterexample.to_string()),
-            Ok(Verdict::Unknown(reason)) => Judgement::Unknown(reason.to_string()),
-            Err(error) => Judgement::Unknown(format!("the history makes no sense: {error}")),
-        }
+        Judgement::of(&KeyValue, &checkable(history), budget_steps)
     }
 
     fn write_history(history: &HistoryOf<Self>, out: &mut dyn io::Write) -> io::Result<()> {

@@ -119,8 +119,7 @@ impl<P: Protocol> Prepared<P> {
         file: &Path,
         sets: &[String],
     ) -> Result<Box<dyn Case>, ScenarioError> {
-        let scenario = scenario::from_toml::<P::Settings>(text, file, sets)?;
-        check_with_protocol::<P>(&scenario).map_err(|invalid| invalid.located(text, file))?;
+        let scenario = scenario::from_toml(text, file, sets, check_with_protocol::<P>)?;
         Ok(Box::new(Prepared::<P> {
             name: name.to_owned(),
             scenario,
@@ -132,7 +131,8 @@ impl<P: Protocol> Prepared<P> {
         let (scenario, replay) = replay::parse::<P::Settings>(text, file)?;
         let wrong = |invalid: scenario::Invalid| ReplayError::Wrong {
             file: file.to_owned(),
-            message: invalid.to_string(),
+            line: None,
+            message: format!("scenario.{invalid}"),
         };
         scenario::validate(&scenario).map_err(wrong)?;
         check_with_protocol::<P>(&scenario).map_err(wrong)?;
@@ -154,8 +154,12 @@ fn check_with_protocol<P: Protocol>(
 ) -> Result<(), scenario::Invalid> {
     let servers = scenario.cluster.servers.get();
     let clients = scenario.cluster.clients.get();
-    P::validate(&scenario.settings, servers, clients)
-        .map_err(|what| scenario::Invalid::new(&["settings"], what))?;
+    P::validate(&scenario.settings, servers, clients).map_err(|what| {
+        // Where not even the default settings will do, it is the cluster that is wrong.
+        let default = P::validate(&P::Settings::default(), servers, clients);
+        let place = if default.is_err() { "cluster" } else { "settings" };
+        scenario::Invalid::new(&[place], what)
+    })?;
     if P::invoked_at(servers, clients).is_empty() {
         return Err(scenario::Invalid::new(
             &["cluster"],

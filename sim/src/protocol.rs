@@ -4,7 +4,7 @@ use crate::scenario::WorkloadSpec;
 use crate::world::World;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use splitbrain_check::History;
+use splitbrain_check::{Budget, History, Model, Verdict, check};
 use splitbrain_core::{Cluster, Invariant, Node, NodeId, Rng};
 use std::fmt::Debug;
 use std::io;
@@ -26,7 +26,13 @@ pub trait Protocol: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// The contradiction, in words.
-    fn validate(settings: &Self::Settings, servers: usize, clients: usize) -> Result<(), String>;
+    fn validate(
+        _settings: &Self::Settings,
+        _servers: usize,
+        _clients: usize,
+    ) -> Result<(), String> {
+        Ok(())
+    }
 
     /// The configuration of every node, servers first.
     fn nodes(
@@ -52,7 +58,9 @@ pub trait Protocol: Debug + Send + Sync + 'static {
     fn final_operations(workload: &WorkloadSpec) -> Vec<OpOf<Self>>;
 
     /// The node that is interesting now: what `victims = "leader"` means.
-    fn leader(cluster: Cluster<'_, Self::Node>) -> Option<NodeId>;
+    fn leader(_cluster: Cluster<'_, Self::Node>) -> Option<NodeId> {
+        None
+    }
 
     /// Whether the healed cluster has converged.
     ///
@@ -61,7 +69,9 @@ pub trait Protocol: Debug + Send + Sync + 'static {
     fn converged(cluster: Cluster<'_, Self::Node>) -> Result<(), String>;
 
     /// What must hold after every event.
-    fn invariants(settings: &Self::Settings) -> Vec<Box<dyn Invariant<Self::Node>>>;
+    fn invariants(_settings: &Self::Settings) -> Vec<Box<dyn Invariant<Self::Node>>> {
+        Vec::new()
+    }
 
     /// Judges the history of a run, within a budget of steps.
     fn judge(history: &HistoryOf<Self>, budget_steps: u64) -> Judgement;
@@ -97,4 +107,26 @@ pub enum Judgement {
     Invalid(String),
     /// The checker gave up, or the history is malformed; why.
     Unknown(String),
+}
+
+impl Judgement {
+    /// Whether the history is linearizable with respect to the model, within a budget of steps.
+    pub fn of<M: Model>(
+        model: &M,
+        history: &History<M::Op, M::Ret>,
+        budget_steps: u64,
+    ) -> Judgement {
+        match check(
+            model,
+            history,
+            Budget {
+                steps: budget_steps,
+            },
+        ) {
+            Ok(Verdict::Valid) => Judgement::Valid,
+            Ok(Verdict::Invalid(counterexample)) => Judgement::Invalid(counterexample.to_string()),
+            Ok(Verdict::Unknown(reason)) => Judgement::Unknown(reason.to_string()),
+            Err(error) => Judgement::Unknown(format!("the history makes no sense: {error}")),
+        }
+    }
 }

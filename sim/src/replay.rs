@@ -16,20 +16,30 @@ const FORMAT: u32 = 1;
 /// A replay file that cannot be used.
 #[derive(Debug, Error)]
 pub enum ReplayError {
-    /// The file cannot be read or written.
-    #[error("{}: {source}", file.display())]
-    Io {
+    /// The file cannot be read.
+    #[error("{}: cannot be read", file.display())]
+    Read {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file cannot be written.
+    #[error("{}: cannot be written", file.display())]
+    Write {
         /// Which.
         file: PathBuf,
         /// Why.
         source: std::io::Error,
     },
     /// The text is not a replay file.
-    #[error("{}: {message}", file.display())]
+    #[error("{}{}: {message}", file.display(), line.map_or(String::new(), |line| format!(":{line}")))]
     Wrong {
         /// Which file.
         file: PathBuf,
-        /// Where, what was found and what was expected.
+        /// The line, from one, where it is known.
+        line: Option<usize>,
+        /// What was found and what was expected.
         message: String,
     },
 }
@@ -66,10 +76,15 @@ struct File<S> {
     scenario: ScenarioOf<S>,
 }
 
-/// Only what tells which protocol's settings to expect, and whether to go on at all.
+/// Only what tells whether to go on at all: another format may look like anything else.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
+/// Only what tells which protocol's settings to expect.
 #[derive(Deserialize)]
 struct Head {
-    format: u32,
     scenario: HeadScenario,
 }
 
@@ -92,9 +107,11 @@ impl From<Hex> for String {
 impl TryFrom<String> for Hex {
     type Error = String;
     fn try_from(text: String) -> Result<Hex, String> {
-        u64::from_str_radix(&text, 16)
+        let whole = text.len() == 16 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let digest = u64::from_str_radix(&text, 16).ok().filter(|_| whole);
+        digest
             .map(Hex)
-            .map_err(|_| format!("`{text}` is not a digest: expected 16 hexadecimal digits"))
+            .ok_or_else(|| format!("`{text}` is not a digest: expected 16 hexadecimal digits"))
     }
 }
 
@@ -114,11 +131,19 @@ pub(crate) fn to_json<S: Clone + Serialize>(
         schedule: report.schedule.clone(),
         scenario: scenario.clone(),
     };
-    let json = serde_json::to_string_pretty(&file).map_err(|error| ReplayError::Wrong {
-        file: PathBuf::from(name),
-        message: error.to_string(),
-    })?;
+    let json =
+        serde_json::to_string_pretty(&file).map_err(|error| wrong(Path::new(name), &error))?;
     Ok(json + "\n")
+}
+
+fn wrong(file: &Path, error: &serde_json::Error) -> ReplayError {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    ReplayError::Wrong {
+        file: file.to_owned(),
+        line: (error.line() > 0).then_some(error.line()),
+        message: text.strip_suffix(&place).unwrap_or(&text).to_owned(),
+    }
 }
 
 /// Which protocol a replay file is of.
@@ -126,21 +151,21 @@ pub(crate) fn to_json<S: Clone + Serialize>(
 /// # Errors
 /// Text that is not JSON, not a replay file, or one of another format.
 pub fn protocol_of(text: &str, file: &Path) -> Result<String, ReplayError> {
-    let wrong = |message| ReplayError::Wrong {
-        file: file.to_owned(),
-        message,
-    };
-    let head: Head = serde_json::from_str(text).map_err(|error| {
-        wrong(format!(
-            "{error}: expected a replay file of format {FORMAT}"
-        ))
+    let Format { format } = serde_json::from_str(text).map_err(|error| {
+        let mut error = wrong(file, &error);
+        if let ReplayError::Wrong { message, .. } = &mut error {
+            *message += &format!(": expected a replay file of format {FORMAT}");
+        }
+        error
     })?;
-    if head.format != FORMAT {
-        return Err(wrong(format!(
-            "a replay file of format {}: expected format {FORMAT}",
-            head.format
-        )));
+    if format != FORMAT {
+        return Err(ReplayError::Wrong {
+            file: file.to_owned(),
+            line: None,
+            message: format!("a replay file of format {format}: expected format {FORMAT}"),
+        });
     }
+    let head: Head = serde_json::from_str(text).map_err(|error| wrong(file, &error))?;
     Ok(head.scenario.protocol)
 }
 
@@ -148,26 +173,32 @@ pub(crate) fn parse<S: DeserializeOwned + Default>(
     text: &str,
     file: &Path,
 ) -> Result<(ScenarioOf<S>, Replay), ReplayError> {
-    let wrong = |message| ReplayError::Wrong {
-        file: file.to_owned(),
-        message,
-    };
-    let parsed: File<S> = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
+    let parsed: File<S> = serde_json::from_str(text).map_err(|error| wrong(file, &error))?;
     let nodes = parsed.scenario.cluster.servers.get() + parsed.scenario.cluster.clients.get();
+    let duration = parsed.scenario.duration;
     for (index, injection) in parsed.schedule.iter().enumerate() {
+        let wrong = |what: &str| ReplayError::Wrong {
+            file: file.to_owned(),
+            line: None,
+            message: format!("schedule[{index}]: {what}"),
+        };
         if let Some(node) = injection
             .fault
             .nodes()
             .into_iter()
             .find(|node| node.index() >= nodes)
         {
-            return Err(wrong(format!(
-                "schedule[{index}]: there is no {node}: the cluster has {nodes} nodes"
+            return Err(wrong(&format!(
+                "there is no {node}: the cluster has {nodes} nodes"
             )));
         }
         if injection.lasting == Span::default() {
-            return Err(wrong(format!(
-                "schedule[{index}]: lasting: expected more than no time"
+            return Err(wrong("lasting: expected more than no time"));
+        }
+        if injection.at >= duration {
+            return Err(wrong(&format!(
+                "at: {} is not before the end of the safety phase, {duration}",
+                injection.at
             )));
         }
     }

@@ -54,9 +54,9 @@ pub fn write_failure(
     let replay = folder.join("replay.json");
     let write = |file: &str, text: &[u8]| {
         let file = folder.join(file);
-        fs::write(&file, text).map_err(|source| ReplayError::Io { file, source })
+        fs::write(&file, text).map_err(|source| ReplayError::Write { file, source })
     };
-    fs::create_dir_all(&folder).map_err(|source| ReplayError::Io {
+    fs::create_dir_all(&folder).map_err(|source| ReplayError::Write {
         file: folder.clone(),
         source,
     })?;

@@ -17,6 +17,7 @@ pub enum Verdict {
 
 /// A violated property.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Finding {
     /// Its name: `election-safety`, `linearizability`, `panic`, `livelock`, `convergence`, `final-reads`.
     pub property: String,

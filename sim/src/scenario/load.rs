@@ -1,7 +1,9 @@
 //! From the text of a TOML file to a scenario that can be run, or to an error that names the line.
 
 use super::error::ScenarioError;
-use super::spec::{Expect, ExpectedVerdict, FaultKind, FaultSpec, OneOrMany, ScenarioOf, Victims};
+use super::spec::{
+    Expect, ExpectedVerdict, FaultKind, FaultSpec, OneOrMany, Scenario, ScenarioOf, Victims,
+};
 use crate::span::Span;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -9,16 +11,18 @@ use std::path::Path;
 use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
-/// What can be known of a scenario before its protocol is.
-#[derive(Clone, Debug, Deserialize)]
+/// What must be known of a scenario before the rest can be understood.
+#[derive(Clone, Debug)]
 pub struct Head {
-    /// One line that says what happens.
-    pub summary: String,
     /// The name of its protocol.
     pub protocol: String,
-    /// What a test expects.
-    #[serde(default)]
-    pub expect: Expect,
+    /// The line that names it.
+    pub protocol_line: usize,
+}
+
+#[derive(Deserialize)]
+struct HeadAsWritten {
+    protocol: toml::Spanned<String>,
 }
 
 /// Reads only the head of a scenario.
@@ -26,21 +30,35 @@ pub struct Head {
 /// # Errors
 /// Text that is not TOML, or without a head.
 pub fn head(text: &str, file: &Path) -> Result<Head, ScenarioError> {
-    toml::from_str(text).map_err(|error| wrong(text, file, &error))
+    let head: HeadAsWritten = toml::from_str(text).map_err(|error| {
+        // A key that is misspelt says more than one that is missing.
+        let error = toml::from_str::<Scenario>(text).err().unwrap_or(error);
+        wrong(text, file, &error)
+    })?;
+    let protocol_line = line_of(text, head.protocol.span().start);
+    Ok(Head {
+        protocol: head.protocol.into_inner(),
+        protocol_line,
+    })
 }
 
-/// Reads a scenario of a protocol with settings `S`, with these `key=value` overrides.
+/// Reads a scenario of a protocol with settings `S`, with these `key=value` overrides. `check` finds what only the
+/// protocol can know to be wrong.
 ///
 /// # Errors
-/// A typing error, an unknown key, a value out of range, a contradiction: with its line.
+/// A typing error, an unknown key, a value out of range, a contradiction: with its line, or with the overrides if the
+/// file is good without them.
 pub(crate) fn from_toml<S: DeserializeOwned + Default>(
     text: &str,
     file: &Path,
     sets: &[String],
+    check: impl Fn(&ScenarioOf<S>) -> Result<(), Invalid>,
 ) -> Result<ScenarioOf<S>, ScenarioError> {
     let scenario: ScenarioOf<S> =
         toml::from_str(text).map_err(|error| wrong(text, file, &error))?;
-    validate(&scenario).map_err(|invalid| invalid.located(text, file))?;
+    validate(&scenario)
+        .and_then(|()| check(&scenario))
+        .map_err(|invalid| invalid.located(text, file))?;
     if sets.is_empty() {
         return Ok(scenario);
     }
@@ -48,18 +66,23 @@ pub(crate) fn from_toml<S: DeserializeOwned + Default>(
     for assignment in sets {
         set(&mut table, assignment)?;
     }
-    let all = || sets.join(" --set ");
-    let scenario = table
+    let error = |message: &str| ScenarioError::Set {
+        assignment: sets.join(" --set "),
+        message: one_line(message),
+    };
+    let overridden: ScenarioOf<S> = table
         .try_into()
-        .map_err(|error: toml::de::Error| ScenarioError::Set {
-            assignment: all(),
-            message: error.message().to_owned(),
-        })?;
-    validate(&scenario).map_err(|invalid| ScenarioError::Set {
-        assignment: all(),
-        message: invalid.to_string(),
-    })?;
-    Ok(scenario)
+        .map_err(|wrong: toml::de::Error| error(wrong.message()))?;
+    if overridden.protocol != scenario.protocol {
+        // It decides what the rest of the file means.
+        return Err(error(
+            "the protocol of a scenario cannot be set: run another scenario",
+        ));
+    }
+    validate(&overridden)
+        .and_then(|()| check(&overridden))
+        .map_err(|invalid| error(&invalid.to_string()))?;
+    Ok(overridden)
 }
 
 fn wrong(text: &str, file: &Path, error: &toml::de::Error) -> ScenarioError {
@@ -67,8 +90,12 @@ fn wrong(text: &str, file: &Path, error: &toml::de::Error) -> ScenarioError {
     ScenarioError::Wrong {
         file: file.to_owned(),
         line,
-        message: error.message().trim_end().replace('\n', "; "),
+        message: one_line(error.message()),
     }
+}
+
+fn one_line(message: &str) -> String {
+    message.trim_end().replace('\n', "; ")
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
@@ -220,6 +247,9 @@ fn validate_fault<S>(
             ));
         }
         (Some(at), None) => {
+            if at.as_slice().is_empty() {
+                return Err(("at", "expected at least one time".to_owned()));
+            }
             if let Some(late) = at.as_slice().iter().find(|at| **at >= scenario.duration) {
                 let duration = scenario.duration;
                 return Err((
@@ -301,7 +331,7 @@ mod tests {
     const GOOD: &str = "summary = 's'\nprotocol = 'p'\nduration = '10s'\n[cluster]\nservers = 3\n";
 
     fn load(text: &str) -> Result<ScenarioOf<toml::Table>, ScenarioError> {
-        from_toml(text, Path::new("s.toml"), &[])
+        from_toml(text, Path::new("s.toml"), &[], |_| Ok(()))
     }
 
     #[test]
@@ -387,7 +417,7 @@ mod tests {
     #[test]
     fn overrides_reach_nested_keys_and_are_checked_like_the_file() {
         let with =
-            |set: &str| from_toml::<toml::Table>(GOOD, Path::new("s.toml"), &[set.to_owned()]);
+            |set: &str| from_toml::<toml::Table>(GOOD, Path::new("s.toml"), &[set.to_owned()], |_| Ok(()));
         assert_eq!(
             with("network.loss=1/10").unwrap().network.loss.to_string(),
             "1/10"

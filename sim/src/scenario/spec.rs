@@ -317,7 +317,7 @@ impl Default for Require {
     fn default() -> Require {
         Require {
             ops_ok: 10,
-            leaders: 1,
+            leaders: 0,
             faults: 0,
             dropped_by_partition: 0,
             dropped_by_loss: 0,

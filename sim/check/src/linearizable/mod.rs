@@ -16,7 +16,7 @@ use search::{Progress, Search};
 /// How much work a check may do.
 ///
 /// Counted in steps, each of which asks the model once, and never in time: a verdict is the same on every
-/// machine. A million steps take some tens of milliseconds.
+/// machine. A million steps take about a tenth of a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// Steps in all.
@@ -24,7 +24,7 @@ pub struct Budget {
 }
 
 impl Default for Budget {
-    /// Ten million steps: below a second, and far more than the history of a working system needs.
+    /// Ten million steps: a second or two, and far more than the history of a working system needs.
     fn default() -> Budget {
         Budget { steps: 10_000_000 }
     }
