@@ -32,15 +32,27 @@ enum Command {
     Replay(replay::Arguments),
 }
 
-/// What a command came to: its exit status.
+/// What a command came to; of several, the last one here counts.
+///
+/// The order is that of the variants, which explicit discriminants (the exit statuses) would change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Status {
     /// Valid, or what was expected.
-    Valid = 0,
+    Valid,
     /// Nobody can tell.
-    Unknown = 3,
+    Unknown,
     /// A violation that is not expected; of a replay: one that was reproduced.
-    Invalid = 1,
+    Invalid,
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> ExitCode {
+        ExitCode::from(match status {
+            Status::Valid => 0,
+            Status::Invalid => 1,
+            Status::Unknown => 3,
+        })
+    }
 }
 
 /// Runs the command that the process was started with.
@@ -53,7 +65,7 @@ pub fn main() -> ExitCode {
         Command::Replay(arguments) => replay::replay(&arguments),
     };
     match result {
-        Ok(status) => ExitCode::from(status as u8),
+        Ok(status) => status.into(),
         // Whoever reads the output has seen enough: `splitbrain list | head`.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {

@@ -157,7 +157,11 @@ fn check_with_protocol<P: Protocol>(
     P::validate(&scenario.settings, servers, clients).map_err(|what| {
         // Where not even the default settings will do, it is the cluster that is wrong.
         let default = P::validate(&P::Settings::default(), servers, clients);
-        let place = if default.is_err() { "cluster" } else { "settings" };
+        let place = if default.is_err() {
+            "cluster"
+        } else {
+            "settings"
+        };
         scenario::Invalid::new(&[place], what)
     })?;
     if P::invoked_at(servers, clients).is_empty() {

@@ -72,3 +72,6 @@ pub fn run<P: Protocol>(
     };
     run.finish(verdict)
 }
+
+#[cfg(test)]
+mod tests;

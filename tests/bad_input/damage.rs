@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::TestRunner;
 use splitbrain_scenarios::{CatalogError, load, load_replay};
+use std::io::Write as _;
 use std::path::Path;
 use tempfile::NamedTempFile;
 
@@ -91,47 +92,30 @@ fn check<S: Strategy>(input: &S, test: impl Fn(S::Value) -> Result<(), TestCaseE
         .unwrap_or_else(|failure| panic!("{failure}"));
 }
 
-/// A file that is written again and again: making a new one takes longer than loading it.
-struct Scratch(NamedTempFile);
+fn scenario_error(bytes: &[u8]) -> Option<String> {
+    error_of(bytes, |file| load(file.to_str().unwrap(), &[]).err())
+}
 
-impl Scratch {
-    fn new() -> Scratch {
-        Scratch(NamedTempFile::with_suffix(".toml").unwrap())
-    }
+fn replay_error(bytes: &[u8]) -> Option<String> {
+    error_of(bytes, |file| load_replay(file).err())
+}
 
-    fn scenario_error(&self, bytes: &[u8]) -> Option<String> {
-        self.error_of(bytes, |file| load(file.to_str().unwrap(), &[]).err())
-    }
-
-    fn replay_error(&self, bytes: &[u8]) -> Option<String> {
-        self.error_of(bytes, |file| load_replay(file).err())
-    }
-
-    /// What the error says behind the name of the file.
-    fn error_of(
-        &self,
-        bytes: &[u8],
-        error: impl FnOnce(&Path) -> Option<CatalogError>,
-    ) -> Option<String> {
-        let file = self.0.path();
-        std::fs::write(file, bytes).unwrap();
-        let error = error(file)?.to_string();
-        assert_eq!(error.lines().count(), 1, "{error}");
-        let named = error.strip_prefix(file.to_str().unwrap());
-        Some(
-            named
-                .unwrap_or_else(|| panic!("names no file: {error}"))
-                .to_owned(),
-        )
-    }
+/// What the error says behind the name of the file.
+fn error_of(bytes: &[u8], error: impl FnOnce(&Path) -> Option<CatalogError>) -> Option<String> {
+    let mut file = NamedTempFile::with_suffix(".toml").unwrap();
+    file.write_all(bytes).unwrap();
+    let error = error(file.path())?.to_string();
+    assert_eq!(error.lines().count(), 1, "{error}");
+    let named = error.strip_prefix(file.path().to_str().unwrap());
+    let named = named.unwrap_or_else(|| panic!("names no file: {error}"));
+    Some(named.to_owned())
 }
 
 #[test]
 fn noise_is_refused() {
-    let scratch = Scratch::new();
     check(&proptest::collection::vec(any::<u8>(), 0..300), |bytes| {
-        prop_assert!(scratch.scenario_error(&bytes).is_some());
-        prop_assert!(scratch.replay_error(&bytes).is_some());
+        prop_assert!(scenario_error(&bytes).is_some());
+        prop_assert!(replay_error(&bytes).is_some());
         Ok(())
     });
 }
@@ -139,11 +123,10 @@ fn noise_is_refused() {
 /// Some damage leaves a good scenario. Of all other the error names a line.
 #[test]
 fn damaged_scenarios_do_no_harm() {
-    let scratch = Scratch::new();
     check(&damage(), |damage| {
         let bytes = damage.done_to(SCENARIO);
         let lines = 1 + bytes.iter().filter(|&&byte| byte == b'\n').count();
-        if let Some(error) = scratch.scenario_error(&bytes) {
+        if let Some(error) = scenario_error(&bytes) {
             let line = error
                 .strip_prefix(':')
                 .and_then(|rest| rest.split_once(": "));
@@ -158,12 +141,11 @@ fn damaged_scenarios_do_no_harm() {
 /// So does some damage to a replay, but none that cuts off its end.
 #[test]
 fn damaged_replays_do_no_harm() {
-    let scratch = Scratch::new();
     check(&damage(), |damage| {
         let bytes = damage.done_to(&REPLAY);
         let whole = bytes.trim_ascii_end().len() >= REPLAY.trim_end().len();
         let truncated = matches!(damage, Damage::Truncate(_)) && !whole;
-        let error = scratch.replay_error(&bytes);
+        let error = replay_error(&bytes);
         prop_assert!(error.is_some() || !truncated);
         Ok(())
     });

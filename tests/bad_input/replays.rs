@@ -1,6 +1,6 @@
 //! Replay files that cannot be replayed, or not to what they recorded.
 
-use super::support::{REPLAY, SCENARIO, refused, splitbrain};
+use super::support::{REPLAY, SCENARIO, refused, splitbrain, write};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
@@ -80,7 +80,7 @@ fn wrong_files() {
         (with_crash(&json!(["n1"]), "-1s"), "`-1s` is not a duration"),
     ];
     for (text, expected) in cases {
-        std::fs::write(here.path().join("r.json"), &text).unwrap();
+        write(&here.path().join("r.json"), &text);
         let error = refused(here.path(), &["replay", "r.json"]);
         let start: String = text.chars().take(300).collect();
         assert!(
@@ -109,7 +109,7 @@ fn the_line_is_named() {
         (shape.into_bytes(), line_of("\"halves\""), "unknown variant `thirds`"),
         (not_utf8, line_of("\"summary\""), "not UTF-8: expected a replay file"),
     ] {
-        std::fs::write(here.path().join("r.json"), bytes).unwrap();
+        write(&here.path().join("r.json"), bytes);
         let error = refused(here.path(), &["replay", "r.json"]);
         let expected = format!("error: r.json:{line}: {expected}");
         assert!(error.starts_with(&expected), "expected {expected}\nfound    {error}");
@@ -140,7 +140,7 @@ fn files_that_are_no_replays() {
 fn replays_from_other_code() {
     let here = tempdir().unwrap();
     let replay = |text: String| {
-        std::fs::write(here.path().join("r.json"), text).unwrap();
+        write(&here.path().join("r.json"), text);
         let output = splitbrain(here.path(), &["replay", "r.json"]);
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (output.status.code(), text(output.stdout), text(output.stderr))

@@ -1,6 +1,6 @@
 //! Scenario files that cannot be run.
 
-use super::support::{SCENARIO, refused, splitbrain};
+use super::support::{SCENARIO, refused, splitbrain, write};
 use tempfile::tempdir;
 
 #[test]
@@ -73,7 +73,7 @@ fn wrong_values() {
         (34, "\"valid\"", "\"violation\"\nproperty = \"split-brain\"", "`split-brain` is no property of raft-kv: expected one of"),
     ];
     for &(line, good, bad, expected) in cases {
-        std::fs::write(&file, SCENARIO.replacen(good, bad, 1)).unwrap();
+        write(&file, SCENARIO.replacen(good, bad, 1));
         let error = refused(here.path(), &["run", "s.toml"]);
         let place = format!("error: s.toml:{line}: ");
         let bad: String = bad.chars().take(60).collect();
@@ -88,7 +88,7 @@ fn wrong_values() {
 #[test]
 fn files_that_are_no_scenarios() {
     let here = tempdir().unwrap();
-    let write = |name: &str, bytes: &[u8]| std::fs::write(here.path().join(name), bytes).unwrap();
+    let write = |name: &str, bytes: &[u8]| write(&here.path().join(name), bytes);
     std::fs::create_dir(here.path().join("folder.toml")).unwrap();
     std::fs::create_dir(here.path().join("folder")).unwrap();
     write("empty.toml", b"");

@@ -54,6 +54,15 @@ pub(super) static REPLAY: LazyLock<String> = LazyLock::new(|| {
     case.replay_json(&report, finding).unwrap()
 });
 
+/// Writes a file anew. Some file systems wait for the disk when a file is cut short and written again, as programs do
+/// that care for it.
+pub(super) fn write(file: &Path, bytes: impl AsRef<[u8]>) {
+    if file.exists() {
+        std::fs::remove_file(file).unwrap();
+    }
+    std::fs::write(file, bytes).unwrap();
+}
+
 pub(super) fn splitbrain(folder: &Path, arguments: &[impl AsRef<OsStr>]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_splitbrain"));
     command.args(arguments).current_dir(folder);

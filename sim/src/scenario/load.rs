@@ -416,8 +416,9 @@ mod tests {
 
     #[test]
     fn overrides_reach_nested_keys_and_are_checked_like_the_file() {
-        let with =
-            |set: &str| from_toml::<toml::Table>(GOOD, Path::new("s.toml"), &[set.to_owned()], |_| Ok(()));
+        let with = |set: &str| {
+            from_toml::<toml::Table>(GOOD, Path::new("s.toml"), &[set.to_owned()], |_| Ok(()))
+        };
         assert_eq!(
             with("network.loss=1/10").unwrap().network.loss.to_string(),
             "1/10"

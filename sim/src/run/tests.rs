@@ -1,0 +1,388 @@
+//! Whole runs of a protocol that can be told to misbehave, each in one way.
+
+use crate::campaign::{Campaign, Met, Watch};
+use crate::case::{Case, ProtocolEntry};
+use crate::protocol::{HistoryOf, Judgement, Protocol};
+use crate::run::{Faults, Finding, Unknown, Verdict};
+use crate::scenario::WorkloadSpec;
+use crate::world::{TraceDetail, What};
+use serde::{Deserialize, Serialize};
+use splitbrain_check::models::register::{Op, Register, Ret};
+use splitbrain_check::{ProcessId, What as Recorded, jsonl};
+use splitbrain_core::{
+    Cluster, Context, Invariant, Journal, Node, NodeId, OpId, Outcome, Rng, Seed, Time, Violation,
+};
+use std::path::Path;
+use std::time::Duration;
+
+/// What goes wrong, if anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Quirk {
+    #[default]
+    None,
+    Panic,
+    Spin,
+    Mute,
+    MuteAfterHealing,
+    NeverConverge,
+    Lie,
+    Unsure,
+    PanickingInvariant,
+    BrokenInvariant,
+}
+
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    quirk: Quirk,
+}
+
+/// One server with a register in its journal; operations begin at it.
+#[derive(Clone, Debug)]
+struct Single {
+    quirk: Quirk,
+    value: Option<i64>,
+}
+
+impl Node for Single {
+    type Message = ();
+    type Timer = Timer;
+    type Record = i64;
+    type Op = Op;
+    type Ret = Ret;
+    type Config = Settings;
+
+    fn start(config: &Settings, journal: Journal<i64>, cx: &mut Context<'_, Self>) -> Self {
+        cx.set_timer(Timer::Late, Duration::from_secs(2));
+        Single {
+            quirk: config.quirk,
+            value: journal.into_iter().last(),
+        }
+    }
+    fn on_message(&mut self, _: NodeId, (): (), _: &mut Context<'_, Self>) {}
+    fn on_timer(&mut self, _: Timer, cx: &mut Context<'_, Self>) {
+        match self.quirk {
+            Quirk::Panic => panic!("index out of bounds, or some such"),
+            Quirk::Spin => cx.set_timer(Timer::Late, Duration::ZERO),
+            _ => {}
+        }
+    }
+    fn on_invoke(&mut self, id: OpId, op: Op, cx: &mut Context<'_, Self>) {
+        let healed = cx.now() >= Time::from_secs(5);
+        match op {
+            _ if self.quirk == Quirk::Mute => {}
+            _ if self.quirk == Quirk::MuteAfterHealing && healed => {}
+            Op::Write(_) if self.quirk == Quirk::Unsure => cx.complete(id, Outcome::Info),
+            Op::Read if self.quirk == Quirk::Lie => {
+                cx.complete(id, Outcome::Ok(Ret::Value(Some(-1))))
+            }
+            Op::Read => cx.complete(id, Outcome::Ok(Ret::Value(self.value))),
+            Op::Write(value) => {
+                self.value = Some(value);
+                cx.append(value);
+                cx.sync();
+                cx.complete(id, Outcome::Ok(Ret::Written));
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Late,
+}
+
+#[derive(Debug)]
+struct Broken(Quirk);
+
+impl Invariant<Single> for Broken {
+    fn property(&self) -> &'static str {
+        "peace"
+    }
+    fn observe(&mut self, cluster: Cluster<'_, Single>, touched: NodeId) -> Result<(), Violation> {
+        let late = cluster.now >= Time::from_secs(1);
+        assert!(
+            !(late && self.0 == Quirk::PanickingInvariant),
+            "the invariant has a bug"
+        );
+        if late && self.0 == Quirk::BrokenInvariant {
+            return self.violated(format!("{touched} was touched"));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct Singles;
+
+impl Protocol for Singles {
+    type Node = Single;
+    type Settings = Settings;
+    const NAME: &'static str = "singles";
+    const HISTORY_PROPERTY: Option<&'static str> = Some("linearizability");
+
+    fn nodes(settings: &Settings, servers: usize, _clients: usize) -> Vec<Settings> {
+        vec![*settings; servers]
+    }
+    fn invoked_at(servers: usize, _clients: usize) -> Vec<NodeId> {
+        (0..servers.min(1)).map(NodeId::from_index).collect()
+    }
+    fn operation(_: &WorkloadSpec, nth: u64, _: Option<(&Op, &Ret)>, rng: &mut Rng) -> Op {
+        if rng.below(2) == 0 {
+            Op::Read
+        } else {
+            Op::Write(nth.cast_signed())
+        }
+    }
+    fn final_operations(_: &WorkloadSpec) -> Vec<Op> {
+        vec![Op::Read]
+    }
+    fn converged(cluster: Cluster<'_, Single>) -> Result<(), String> {
+        match cluster
+            .nodes()
+            .find(|(_, node)| node.quirk == Quirk::NeverConverge)
+        {
+            Some((id, _)) => Err(format!("{id} cannot make up its mind")),
+            None => Ok(()),
+        }
+    }
+    fn invariants(settings: &Settings) -> Vec<Box<dyn Invariant<Single>>> {
+        vec![Box::new(Broken(settings.quirk))]
+    }
+    fn judge(history: &HistoryOf<Self>, budget_steps: u64) -> Judgement {
+        Judgement::of(&Register, history, budget_steps)
+    }
+    fn write_history(
+        history: &HistoryOf<Self>,
+        out: &mut dyn std::io::Write,
+    ) -> std::io::Result<()> {
+        jsonl::write(history, out)
+    }
+}
+
+fn case(quirk: &str, more: &str) -> Box<dyn Case> {
+    let text = format!(
+        "summary = 's'\nprotocol = 'singles'\nduration = '5s'\ncluster = {{ servers = 1 }}\n\
+         settings = {{ quirk = '{quirk}' }}\nworkload = {{ think = '100ms' }}\n{more}"
+    );
+    ProtocolEntry::of::<Singles>()
+        .load("test", &text, Path::new("test.toml"), &[])
+        .unwrap()
+}
+
+fn verdict(quirk: &str, more: &str) -> Verdict {
+    case(quirk, more).run(Seed(1), &Faults::Drawn, None).verdict
+}
+
+fn finding(quirk: &str, more: &str) -> Finding {
+    match verdict(quirk, more) {
+        Verdict::Invalid(finding) => finding,
+        other => panic!("expected a finding, found {other}"),
+    }
+}
+
+#[test]
+fn a_good_run_is_valid() {
+    assert_eq!(verdict("none", ""), Verdict::Valid);
+    let crashes =
+        "[[nemesis]]\nfault = 'crash'\nevery = '500ms'\nlasting = '100ms'\nvictims = 'one'";
+    assert_eq!(
+        verdict("none", crashes),
+        Verdict::Valid,
+        "what was acknowledged was synced"
+    );
+}
+
+#[test]
+fn each_way_to_go_wrong_has_its_property_and_says_what_happened() {
+    for (quirk, property, words) in [
+        (
+            "panic",
+            "panic",
+            "n1 panics: index out of bounds, or some such (at ",
+        ),
+        (
+            "spin",
+            "livelock",
+            "100001 events without time passing, the last one at n1",
+        ),
+        ("lie", "linearizability", "read -> -1"),
+        ("broken-invariant", "peace", "n1 was touched"),
+        (
+            "panicking-invariant",
+            "panic",
+            "outside of any node: in the simulator, at 1.",
+        ),
+        (
+            "never-converge",
+            "convergence",
+            "10s after everything was healed, the cluster still waits: n1 cannot",
+        ),
+        (
+            "mute",
+            "convergence",
+            "n1 has had no answer to its last operation",
+        ),
+        (
+            "mute-after-healing",
+            "final-reads",
+            "there is still no answer to Read",
+        ),
+    ] {
+        let found = finding(quirk, "");
+        assert_eq!(found.property, property, "{quirk}");
+        assert!(found.what.contains(words), "{quirk}: {}", found.what);
+    }
+}
+
+#[test]
+fn skipped_properties_are_not_checked() {
+    for (quirk, property) in [
+        ("lie", "linearizability"),
+        ("broken-invariant", "peace"),
+        ("never-converge", "convergence"),
+    ] {
+        assert_eq!(
+            verdict(quirk, &format!("checks = {{ skip = ['{property}'] }}")),
+            Verdict::Valid,
+            "{quirk}"
+        );
+    }
+}
+
+#[test]
+fn a_run_in_which_too_little_happened_proves_nothing() {
+    for (require, words) in [
+        (
+            "ops_ok = 1000",
+            "operations that took effect, where the scenario requires 1000",
+        ),
+        ("leaders = 1", "0 leaders, where"),
+        ("faults = 1", "0 faults, where"),
+    ] {
+        let Verdict::Unknown(Unknown::Vacuous(why)) =
+            verdict("none", &format!("[require]\n{require}"))
+        else {
+            panic!("{require}: expected a vacuous run");
+        };
+        assert!(why.contains(words), "{why}");
+    }
+}
+
+#[test]
+fn after_an_info_the_client_goes_on_as_a_new_process() {
+    let run = super::run::<Singles>(
+        &crate::scenario::from_toml(
+            "summary = 's'\nprotocol = 'singles'\nduration = '5s'\ncluster = { servers = 1 }\nsettings = { quirk = 'unsure' }",
+            Path::new("test.toml"),
+            &[],
+            |_| Ok(()),
+        )
+        .unwrap(),
+        Seed(1),
+        &Faults::Drawn,
+        None,
+    );
+    let mut process = ProcessId(0);
+    let mut infos = 0;
+    for event in run.history.events() {
+        assert_eq!(event.process, process);
+        if let Recorded::Info = event.what {
+            infos += 1;
+            process.0 += 1;
+        }
+    }
+    assert!(
+        infos > 3,
+        "the history must be well formed, too: {:?}",
+        run.history.operations().map(|ops| ops.len())
+    );
+    assert!(run.history.operations().is_ok());
+}
+
+#[test]
+fn a_finding_does_not_end_the_campaign_and_jobs_do_not_change_it() {
+    let case = case("panic", "");
+    let campaign = |jobs| {
+        Campaign {
+            seeds: 7..30,
+            jobs,
+            stop_at_first: false,
+        }
+        .run(&*case, Watch::nobody())
+    };
+    let summary = campaign(1);
+    assert_eq!((summary.seeds, summary.invalid), (23, 23));
+    assert!(matches!(summary.met(&*case), Met::No(_)));
+    assert_eq!(summary, campaign(2));
+    let first = Campaign {
+        seeds: 7..30,
+        jobs: 2,
+        stop_at_first: true,
+    }
+    .run(&*case, Watch::nobody());
+    assert_eq!((first.seeds, first.failures[0].0), (1, Seed(7)));
+}
+
+#[test]
+fn an_expected_violation_must_come_within_its_seeds() {
+    let expect = |within| {
+        format!("[expect]\nverdict = 'violation'\nproperty = 'peace'\nwithin_seeds = {within}")
+    };
+    let met = |quirk: &str, within, seeds| {
+        let case = case(quirk, &expect(within));
+        Campaign {
+            seeds,
+            jobs: 1,
+            stop_at_first: false,
+        }
+        .run(&*case, Watch::nobody())
+        .met(&*case)
+    };
+    assert_eq!(met("broken-invariant", 1, 0..5), Met::Yes);
+    assert!(matches!(met("none", 3, 0..5), Met::No(_)));
+    assert!(
+        matches!(met("none", 9, 0..5), Met::Unknown(_)),
+        "nine seeds are needed to tell"
+    );
+    assert!(
+        matches!(met("panic", 1, 0..5), Met::No(_)),
+        "another violation is not what is expected"
+    );
+}
+
+#[test]
+fn a_schedule_names_nodes_and_replays_to_the_same_digest() {
+    let more = "[[nemesis]]\nfault = 'crash'\nevery = '700ms'\nlasting = ['50ms', '300ms']\nvictims = 'leader'";
+    let case = case("none", more);
+    let drawn = case.run(Seed(3), &Faults::Drawn, Some(TraceDetail::Notes));
+    assert!(drawn.schedule.len() >= 4);
+    let json = serde_json::to_string(&drawn.schedule[0]).unwrap();
+    assert!(
+        json.ends_with(r#""fault":{"crash":{"nodes":["n1"]}}}"#),
+        "{json}"
+    );
+    let replayed = case.run(Seed(3), &Faults::Scheduled(drawn.schedule.clone()), None);
+    assert_eq!(
+        (drawn.digest, &drawn.schedule),
+        (replayed.digest, &replayed.schedule)
+    );
+    let fewer = case.run(
+        Seed(3),
+        &Faults::Scheduled(drawn.schedule[..1].to_vec()),
+        None,
+    );
+    assert_ne!(drawn.digest, fewer.digest);
+    let starts = drawn
+        .trace
+        .unwrap()
+        .events
+        .into_iter()
+        .filter(|event| matches!(event.what, What::Start { .. }));
+    assert_eq!(
+        starts.count(),
+        1 + drawn.schedule.len(),
+        "every crash is undone"
+    );
+}
