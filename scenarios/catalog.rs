@@ -4,7 +4,9 @@ use crate::protocols::{Bully, RaftKv};
 use splitbrain::case::{Case, ProtocolEntry};
 use splitbrain::replay::{self, Replay, ReplayError};
 use splitbrain::scenario::{self, ScenarioError};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 use thiserror::Error;
 
 /// Every protocol that scenarios can name. A new one is one line here.
@@ -82,7 +84,7 @@ pub fn load(name: &str, sets: &[String]) -> Result<Box<dyn Case>, CatalogError> 
             hint: nearest(name),
         });
     }
-    let text = std::fs::read(file).map_err(|source| ScenarioError::Read {
+    let text = read(file).map_err(|source| ScenarioError::Read {
         file: file.to_owned(),
         source,
     })?;
@@ -91,10 +93,9 @@ pub fn load(name: &str, sets: &[String]) -> Result<Box<dyn Case>, CatalogError> 
         line: Some(line),
         message: "not UTF-8: expected a scenario in TOML".to_owned(),
     })?;
-    let stem = file
-        .file_stem()
-        .map_or(name.to_owned(), |stem| stem.to_string_lossy().into_owned());
-    load_text(&stem, &text, file, sets)
+    // The whole path, so that failures of files of the same name do not overwrite each other.
+    let name = file.with_extension("").to_string_lossy().into_owned();
+    load_text(name.trim_start_matches(['.', '/']), &text, file, sets)
 }
 
 fn load_text(
@@ -108,11 +109,28 @@ fn load_text(
     Ok(entry.load(name, text, file, sets)?)
 }
 
+/// No scenario or replay is larger than this; a device that never ends is.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = fs::File::open(file)?
+        .take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)?;
+    if read as u64 > FILE_BYTES_MAX {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "larger than 64 MiB",
+        ));
+    }
+    Ok(bytes)
+}
+
 /// The text, or the line at which it stops being text: a replaced character would be a silent change.
 fn utf8(bytes: Vec<u8>) -> Result<String, usize> {
     String::from_utf8(bytes).map_err(|error| {
         let text = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        1 + text.iter().filter(|&&byte| byte == b'\n').count()
+        text.split(|&byte| byte == b'\n').count()
     })
 }
 
@@ -142,7 +160,7 @@ pub fn load_replay(path: &Path) -> Result<(Box<dyn Case>, Replay), CatalogError>
     } else {
         path.to_owned()
     };
-    let text = std::fs::read(&file).map_err(|source| ReplayError::Read {
+    let text = read(&file).map_err(|source| ReplayError::Read {
         file: file.clone(),
         source,
     })?;

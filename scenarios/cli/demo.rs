@@ -1,6 +1,6 @@
 //! `splitbrain demo`: what a newcomer runs first.
 
-use super::Status;
+use super::{Status, print};
 use crate::catalog;
 use anyhow::{Context as _, bail};
 use splitbrain::case::Case;
@@ -8,7 +8,7 @@ use splitbrain::report::{Timeline, timeline, write_failure};
 use splitbrain::run::{Faults, Finding, Verdict};
 use splitbrain::world::{Trace, TraceDetail};
 use splitbrain::{Injection, Seed, Time};
-use std::io::{Write as _, stdout};
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ const HOLDS: &str = "raft/healthy";
 const SEEDS: u64 = 100;
 
 pub(super) fn demo(arguments: &Arguments) -> anyhow::Result<Status> {
-    let mut out = stdout().lock();
+    let mut out = String::new();
     let bully = catalog::load(SPLITS, &[])?;
     writeln!(
         out,
@@ -99,6 +99,7 @@ pub(super) fn demo(arguments: &Arguments) -> anyhow::Result<Status> {
         "  cargo run --release -- replay {}",
         folder.folder.display()
     )?;
+    print(|stdout| stdout.write_all(out.as_bytes()))?;
     Ok(Status::Valid)
 }
 

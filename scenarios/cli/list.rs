@@ -1,10 +1,9 @@
 //! `splitbrain list`.
 
-use super::Status;
+use super::{Status, print};
 use crate::catalog::catalog;
 use serde::Serialize;
 use splitbrain::scenario::ExpectedVerdict;
-use std::io::{Write as _, stdout};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -38,9 +37,9 @@ pub(super) fn list(arguments: &Arguments) -> anyhow::Result<Status> {
             }
         })
         .collect();
-    let mut out = stdout().lock();
     if arguments.json {
-        writeln!(out, "{}", serde_json::json!({ "scenarios": listed }))?;
+        let object = serde_json::json!({ "scenarios": listed });
+        print(|out| writeln!(out, "{object}"))?;
         return Ok(Status::Valid);
     }
     let width = listed
@@ -48,18 +47,21 @@ pub(super) fn list(arguments: &Arguments) -> anyhow::Result<Status> {
         .map(|listed| listed.name.len())
         .max()
         .unwrap_or(0);
-    for Listed {
-        name,
-        summary,
-        expect,
-    } in &listed
-    {
-        let expect = if *expect == "valid" {
-            String::new()
-        } else {
-            format!(" [violates {expect}]")
-        };
-        writeln!(out, "{name:<width$}  {summary}{expect}")?;
-    }
+    print(|out| {
+        listed.iter().try_for_each(
+            |Listed {
+                 name,
+                 summary,
+                 expect,
+             }| {
+                let expect = if *expect == "valid" {
+                    String::new()
+                } else {
+                    format!(" [violates {expect}]")
+                };
+                writeln!(out, "{name:<width$}  {summary}{expect}")
+            },
+        )
+    })?;
     Ok(Status::Valid)
 }

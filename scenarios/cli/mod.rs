@@ -5,7 +5,9 @@ mod list;
 mod replay;
 mod run;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use std::io::{self, BufWriter, Write, stdout};
 use std::process::ExitCode;
 
 /// Find the split brain before your users do: one seed, one history, every fault replayable.
@@ -66,8 +68,6 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(status) => status.into(),
-        // Whoever reads the output has seen enough: `splitbrain list | head`.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(2)
@@ -75,9 +75,24 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = error
-        .chain()
-        .find_map(|cause| cause.downcast_ref::<std::io::Error>());
-    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+/// Prints. Whoever reads the output may have seen enough (`splitbrain list | head`): that is no error, and does not
+/// change what the command came to.
+fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
+    let mut out = BufWriter::new(stdout().lock());
+    match write(&mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `1 seed`, `2 seeds`.
+fn count(number: impl Into<u64>, what: &str) -> String {
+    let number = number.into();
+    if number == 1 {
+        format!("{number} {what}")
+    } else {
+        format!("{number} {what}s")
+    }
 }

@@ -1,13 +1,14 @@
 //! `splitbrain replay`.
 
-use super::Status;
+use super::{Status, count, print};
 use crate::catalog;
 use anyhow::bail;
 use splitbrain::Time;
+use splitbrain::case::{Case, Report};
 use splitbrain::report::{Timeline, timeline};
 use splitbrain::run::{Faults, Verdict};
 use splitbrain::world::TraceDetail;
-use std::io::{Write as _, stdout};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -33,71 +34,74 @@ pub(super) fn replay(arguments: &Arguments) -> anyhow::Result<Status> {
         &Faults::Scheduled(replay.schedule.clone()),
         Some(detail),
     );
-    let mut out = stdout().lock();
-    writeln!(out, "{}: {}", case.name(), case.summary())?;
-    writeln!(
-        out,
-        "seed {}, {} faults",
-        replay.seed,
-        replay.schedule.len()
-    )?;
-    let finding = match &report.verdict {
-        Verdict::Invalid(finding) => Some(finding),
-        _ => None,
-    };
-    let end = finding.map_or(report.virtual_time, |finding| finding.at);
-    if let Some(trace) = &report.trace {
-        if arguments.trace {
-            for event in &trace.events {
-                writeln!(out, "{event}")?;
-            }
-        } else {
-            let from = Time::ZERO.max(end - Duration::from_secs(5));
-            let nodes = case.servers();
-            let what = Timeline {
-                nodes,
-                from,
-                until: end,
-                operations: false,
-                rows_max: 40,
-                width: 110,
-                finding,
-            };
-            writeln!(out, "\n{}", timeline(trace, &what))?;
-        }
-    }
+    print(|out| {
+        let faults = count(replay.schedule.len() as u64, "fault");
+        writeln!(
+            out,
+            "{}: {}\nseed {}, {faults}",
+            case.name(),
+            case.summary(),
+            replay.seed
+        )?;
+        show(out, &*case, &report, arguments.trace)
+    })?;
     let same = report.digest == replay.digest;
     let was = format!(
         "{:016x}, recorded by version {}",
         replay.digest, replay.version
     );
+    let now = report.digest;
     match &report.verdict {
         Verdict::Invalid(finding) if finding.property == replay.finding.property => {
-            writeln!(
-                out,
-                "{} at {}: {}",
-                finding.property, finding.at, finding.what
-            )?;
-            if same {
-                writeln!(out, "reproduced; digest {:016x} as recorded", report.digest)?;
+            let how = if same {
+                format!("reproduced; digest {now:016x} as recorded")
             } else {
+                format!("reproduced, by other code: digest {now:016x}, not {was}")
+            };
+            print(|out| {
                 writeln!(
                     out,
-                    "reproduced, by other code: digest {:016x}, not {was}",
-                    report.digest
-                )?;
-            }
+                    "{} at {}: {}\n{how}",
+                    finding.property, finding.at, finding.what
+                )
+            })?;
             Ok(Status::Invalid)
         }
-        verdict => {
-            out.flush()?;
-            let recorded = &replay.finding.property;
-            let path = arguments.path.display();
-            bail!(
-                "{path}: a replay from other code: it recorded a violation of {recorded}, and now the run is {verdict} \
-                 (digest {:016x}, not {was}); check out the code that wrote it to see the violation",
-                report.digest
-            )
-        }
+        verdict => bail!(
+            "{}: a replay from other code: it recorded a violation of {}, and now the run is {verdict} (digest \
+             {now:016x}, not {was}); check out the code that wrote it to see the violation",
+            arguments.path.display(),
+            replay.finding.property,
+        ),
     }
+}
+
+/// The whole trace, or a timeline of what led to the finding.
+fn show(out: &mut dyn Write, case: &dyn Case, report: &Report, everything: bool) -> io::Result<()> {
+    let Some(trace) = &report.trace else {
+        return Ok(());
+    };
+    if everything {
+        return trace
+            .events
+            .iter()
+            .try_for_each(|event| writeln!(out, "{event}"));
+    }
+    let finding = match &report.verdict {
+        Verdict::Invalid(finding) => Some(finding),
+        _ => None,
+    };
+    let until = finding.map_or(report.virtual_time, |finding| finding.at);
+    let from = Time::ZERO.max(until - Duration::from_secs(5));
+    let nodes = case.servers();
+    let what = Timeline {
+        nodes,
+        from,
+        until,
+        operations: false,
+        rows_max: 40,
+        width: 110,
+        finding,
+    };
+    writeln!(out, "\n{}", timeline(trace, &what))
 }

@@ -1,17 +1,17 @@
 //! `splitbrain run`.
 
-use super::Status;
+use super::{Status, count, print};
 use crate::catalog;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use splitbrain::Seed;
 use splitbrain::campaign::{Campaign, Met, Summary, Watch};
 use splitbrain::case::{Case, Report};
-use splitbrain::report::{FailureFolder, write_failure};
 use splitbrain::replay::ReplayError;
+use splitbrain::report::{FailureFolder, write_failure};
 use splitbrain::run::{Finding, Verdict};
 use splitbrain::scenario::ExpectedVerdict;
-use std::io::{Write as _, stdout};
+use std::io::Write;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
     /// What runs the nodes: only `kernel`, so far
-    #[arg(long, default_value = "kernel", value_parser = ["kernel"])]
+    #[arg(long, default_value = "kernel", value_parser = parse_engine)]
     engine: String,
     /// Override a value of the scenario, as in network.loss=1/10
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -50,6 +50,14 @@ pub(super) struct Arguments {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+fn parse_engine(text: &str) -> Result<String, String> {
+    match text {
+        "kernel" => Ok(text.to_owned()),
+        "madsim" => Err("nodes do not run under madsim yet: expected kernel".to_owned()),
+        _ => Err("expected kernel".to_owned()),
+    }
 }
 
 fn parse_seed(text: &str) -> Result<Seed, String> {
@@ -98,7 +106,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Status> {
         if arguments.json {
             objects.push(ran.json(arguments));
         } else {
-            ran.print()?;
+            print(|out| ran.print(out))?;
         }
         left -= 1;
         if stop.load(Relaxed) {
@@ -115,7 +123,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Status> {
             Ok(objects) => serde_json::json!({ "runs": objects }),
             Err(objects) => serde_json::json!({ "runs": objects }),
         };
-        writeln!(stdout().lock(), "{object}")?;
+        print(|out| writeln!(out, "{object}"))?;
     }
     match unwritten {
         Some(error) => Err(error.into()),
@@ -140,6 +148,7 @@ fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
 struct Ran<'a> {
     case: &'a dyn Case,
     asked: u64,
+    stop_at_first: bool,
     summary: Summary,
     met: Met,
     wall: Duration,
@@ -149,11 +158,7 @@ struct Ran<'a> {
     unwritten: Option<ReplayError>,
 }
 
-fn run_case<'a>(
-    arguments: &Arguments,
-    case: &'a dyn Case,
-    stop: &AtomicBool,
-) -> Ran<'a> {
+fn run_case<'a>(arguments: &Arguments, case: &'a dyn Case, stop: &AtomicBool) -> Ran<'a> {
     let seeds = arguments
         .seed
         .map_or(arguments.seeds.clone(), |Seed(seed)| {
@@ -201,6 +206,7 @@ fn run_case<'a>(
     Ran {
         case,
         asked,
+        stop_at_first: arguments.stop_at_first,
         summary,
         met,
         wall,
@@ -212,10 +218,16 @@ fn run_case<'a>(
 impl Ran<'_> {
     fn status(&self) -> Status {
         match self.met {
+            // Nobody knows what the seeds that were not run would have come to.
+            Met::Yes if self.interrupted() => Status::Unknown,
             Met::Yes => Status::Valid,
             Met::No(_) => Status::Invalid,
             Met::Unknown(_) => Status::Unknown,
         }
+    }
+
+    fn interrupted(&self) -> bool {
+        self.summary.seeds < self.asked && !(self.stop_at_first && self.summary.invalid > 0)
     }
 
     fn expected(&self) -> &str {
@@ -270,7 +282,7 @@ impl Ran<'_> {
         })
     }
 
-    fn print(&self) -> std::io::Result<()> {
+    fn print(&self, out: &mut dyn Write) -> std::io::Result<()> {
         let Summary {
             seeds,
             valid,
@@ -282,11 +294,11 @@ impl Ran<'_> {
             failures,
             ..
         } = &self.summary;
-        let mut out = stdout().lock();
         writeln!(out, "{}: {}", self.case.name(), self.case.summary())?;
         writeln!(
             out,
-            "  {seeds} seeds: {valid} valid, {invalid} invalid, {unknown} unknown; digest {digest:016x}"
+            "  {}: {valid} valid, {invalid} invalid, {unknown} unknown; digest {digest:016x}",
+            count(*seeds, "seed")
         )?;
         writeln!(
             out,

@@ -154,7 +154,7 @@ pub fn protocol_of(text: &str, file: &Path) -> Result<String, ReplayError> {
     let Format { format } = serde_json::from_str(text).map_err(|error| {
         let mut error = wrong(file, &error);
         if let ReplayError::Wrong { message, .. } = &mut error {
-            *message += &format!(": expected a replay file of format {FORMAT}");
+            *message = format!("{message}: expected a replay file of format {FORMAT}");
         }
         error
     })?;

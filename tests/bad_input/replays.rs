@@ -105,14 +105,29 @@ fn the_line_is_named() {
     let in_summary = REPLAY.find("\"summary\": \"").unwrap() + 15;
     not_utf8[in_summary] = 0xff;
     for (bytes, line, expected) in [
-        (seed.into_bytes(), line_of("\"seed\""), "invalid type: string \"x\", expected u64"),
-        (shape.into_bytes(), line_of("\"halves\""), "unknown variant `thirds`"),
-        (not_utf8, line_of("\"summary\""), "not UTF-8: expected a replay file"),
+        (
+            seed.into_bytes(),
+            line_of("\"seed\""),
+            "invalid type: string \"x\", expected u64",
+        ),
+        (
+            shape.into_bytes(),
+            line_of("\"halves\""),
+            "unknown variant `thirds`",
+        ),
+        (
+            not_utf8,
+            line_of("\"summary\""),
+            "not UTF-8: expected a replay file",
+        ),
     ] {
         write(&here.path().join("r.json"), bytes);
         let error = refused(here.path(), &["replay", "r.json"]);
         let expected = format!("error: r.json:{line}: {expected}");
-        assert!(error.starts_with(&expected), "expected {expected}\nfound    {error}");
+        assert!(
+            error.starts_with(&expected),
+            "expected {expected}\nfound    {error}"
+        );
     }
 }
 
@@ -131,7 +146,10 @@ fn files_that_are_no_replays() {
     ] {
         let error = refused(here.path(), &["replay", path]);
         let expected = format!("error: {expected}");
-        assert!(error.starts_with(&expected), "expected {expected}\nfound    {error}");
+        assert!(
+            error.starts_with(&expected),
+            "expected {expected}\nfound    {error}"
+        );
     }
 }
 
@@ -143,7 +161,11 @@ fn replays_from_other_code() {
         write(&here.path().join("r.json"), text);
         let output = splitbrain(here.path(), &["replay", "r.json"]);
         let text = |bytes| String::from_utf8(bytes).unwrap();
-        (output.status.code(), text(output.stdout), text(output.stderr))
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
     };
     let (status, stdout, _) = replay(REPLAY.clone());
     assert_eq!(status, Some(1));
@@ -152,7 +174,10 @@ fn replays_from_other_code() {
     // The same violation, in another run.
     let (status, stdout, stderr) = replay(with("/digest", json!("00000000000000ff")));
     assert_eq!((status, stderr.as_str()), (Some(1), ""));
-    let (by, was) = ("\nreproduced, by other code: digest ", "not 00000000000000ff, recorded by version ");
+    let (by, was) = (
+        "\nreproduced, by other code: digest ",
+        "not 00000000000000ff, recorded by version ",
+    );
     assert!(stdout.contains(by) && stdout.contains(was), "{stdout}");
 
     // No violation at all, or another one.
@@ -168,6 +193,9 @@ fn replays_from_other_code() {
         let expected = format!(
             "error: r.json: a replay from other code: it recorded a violation of {recorded}, and now the run is {now}"
         );
-        assert!(stderr.starts_with(&expected), "expected {expected}\nfound    {stderr}");
+        assert!(
+            stderr.starts_with(&expected),
+            "expected {expected}\nfound    {stderr}"
+        );
     }
 }

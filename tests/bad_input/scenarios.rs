@@ -14,7 +14,11 @@ fn wrong_values() {
 
     let summary = "\"a scenario to be made bad\"";
     let deep_list = format!("\"x\"\nd = {}", "[".repeat(100_000));
-    let deep_table = format!("\"x\"\nd = {}1{}", "{ a = ".repeat(50_000), "}".repeat(50_000));
+    let deep_table = format!(
+        "\"x\"\nd = {}1{}",
+        "{ a = ".repeat(50_000),
+        "}".repeat(50_000)
+    );
     // The line that must be named; what stands there and what is written instead; what must be said about it.
     #[rustfmt::skip] // A table.
     let cases: &[(usize, &str, &str, &str)] = &[
@@ -92,7 +96,10 @@ fn files_that_are_no_scenarios() {
     std::fs::create_dir(here.path().join("folder.toml")).unwrap();
     std::fs::create_dir(here.path().join("folder")).unwrap();
     write("empty.toml", b"");
-    write("latin1.toml", b"summary = \"x\"\nprotocol = \"raft-kv\"\n# \xe9t\xe9\n");
+    write(
+        "latin1.toml",
+        b"summary = \"x\"\nprotocol = \"raft-kv\"\n# \xe9t\xe9\n",
+    );
     write("half.toml", &SCENARIO.as_bytes()[..SCENARIO.len() / 2]);
     write("missing.toml", b"summary = \"x\"\nprotocol = \"raft-kv\"\n");
     let deep_key = format!("{SCENARIO}{}a = 1\n", "a.".repeat(50_000));

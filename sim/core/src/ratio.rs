@@ -1,6 +1,7 @@
 //! Probabilities as integer ratios: exact, portable, readable.
 
-use serde::{Deserialize, Serialize};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,8 +9,8 @@ use std::str::FromStr;
 ///
 /// Integers, because a run must be the same on every machine and a scenario must say exactly what it means.
 /// Written `1/100`, `3%`, `0` or `1`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(into = "String")]
 pub struct Ratio {
     /// At most `denominator`.
     numerator: u32,
@@ -102,10 +103,26 @@ impl FromStr for Ratio {
     }
 }
 
-impl TryFrom<String> for Ratio {
-    type Error = NotARatio;
-    fn try_from(text: String) -> Result<Ratio, NotARatio> {
-        text.parse()
+/// From text, or from a bare 0 or 1.
+impl<'de> Deserialize<'de> for Ratio {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Ratio, D::Error> {
+        struct Written;
+        impl Visitor<'_> for Written {
+            type Value = Ratio;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a probability like \"1/100\", \"3%\", 0 or 1")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Ratio, E> {
+                text.parse().map_err(E::custom)
+            }
+            fn visit_i64<E: de::Error>(self, whole: i64) -> Result<Ratio, E> {
+                self.visit_str(&whole.to_string())
+            }
+            fn visit_u64<E: de::Error>(self, whole: u64) -> Result<Ratio, E> {
+                self.visit_str(&whole.to_string())
+            }
+        }
+        deserializer.deserialize_any(Written)
     }
 }
 

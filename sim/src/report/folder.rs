@@ -54,6 +54,8 @@ pub fn write_failure(
     let replay = folder.join("replay.json");
     let write = |file: &str, text: &[u8]| {
         let file = folder.join(file);
+        // A new file: some file systems wait for the disk when an old one is cut and written again.
+        let _ = fs::remove_file(&file);
         fs::write(&file, text).map_err(|source| ReplayError::Write { file, source })
     };
     fs::create_dir_all(&folder).map_err(|source| ReplayError::Write {

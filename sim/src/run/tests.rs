@@ -75,7 +75,7 @@ impl Node for Single {
             _ if self.quirk == Quirk::MuteAfterHealing && healed => {}
             Op::Write(_) if self.quirk == Quirk::Unsure => cx.complete(id, Outcome::Info),
             Op::Read if self.quirk == Quirk::Lie => {
-                cx.complete(id, Outcome::Ok(Ret::Value(Some(-1))))
+                cx.complete(id, Outcome::Ok(Ret::Value(Some(-1))));
             }
             Op::Read => cx.complete(id, Outcome::Ok(Ret::Value(self.value))),
             Op::Write(value) => {

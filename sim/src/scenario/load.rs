@@ -130,17 +130,46 @@ fn set(table: &mut toml::Table, assignment: &str) -> Result<(), ScenarioError> {
         .pop()
         .filter(|key| !key.is_empty())
         .ok_or_else(|| error("expected a key before the ="))?;
-    let mut place = table;
+    // The last key of a table may be new; an element of a list must be there.
+    let no_place = |key: &str| error(&format!("`{key}` is no table or list that can be set into"));
+    let mut place = Place::Table(table);
     for key in keys {
-        let inner = place
-            .entry(key)
-            .or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        place = inner
-            .as_table_mut()
-            .ok_or_else(|| error(&format!("`{key}` is not a table that can be set into")))?;
+        place = match place.get(key) {
+            Some(toml::Value::Table(table)) => Place::Table(table),
+            Some(toml::Value::Array(list)) => Place::List(list),
+            _ => return Err(no_place(key)),
+        };
     }
-    place.insert(last.to_owned(), value);
+    match place {
+        Place::Table(table) => drop(table.insert(last.to_owned(), value)),
+        Place::List(list) => {
+            let index = last.parse::<usize>().ok();
+            *index
+                .and_then(|index| list.get_mut(index))
+                .ok_or_else(|| no_place(last))? = value;
+        }
+    }
     Ok(())
+}
+
+/// Where an override is on its way to.
+enum Place<'a> {
+    Table(&'a mut toml::Table),
+    List(&'a mut Vec<toml::Value>),
+}
+
+impl<'a> Place<'a> {
+    /// What is at this key, or an empty table where a table has none.
+    fn get(self, key: &str) -> Option<&'a mut toml::Value> {
+        match self {
+            Place::Table(table) => Some(
+                table
+                    .entry(key)
+                    .or_insert_with(|| toml::Value::Table(toml::Table::new())),
+            ),
+            Place::List(list) => list.get_mut(key.parse::<usize>().ok()?),
+        }
+    }
 }
 
 /// A contradiction, and the path of the value that it is about: `["nemesis", "2", "lasting"]`.
@@ -200,6 +229,17 @@ pub(crate) fn validate<S>(scenario: &ScenarioOf<S>) -> Result<(), Invalid> {
             &["duration"],
             "a run of no time proves nothing: expected one like \"30s\"",
         ));
+    }
+    if scenario.converge_within.0.is_zero() {
+        return Err(Invalid::new(
+            &["converge_within"],
+            "nobody converges in no time: expected one like \"10s\"",
+        ));
+    }
+    if scenario.workload.think.0 < Duration::from_millis(1) {
+        // Operations that are answered at once would follow each other without time passing.
+        let message = "clients think for at least 1ms between operations";
+        return Err(Invalid::new(&["workload", "think"], message));
     }
     scenario
         .network
@@ -330,8 +370,12 @@ mod tests {
 
     const GOOD: &str = "summary = 's'\nprotocol = 'p'\nduration = '10s'\n[cluster]\nservers = 3\n";
 
-    fn load(text: &str) -> Result<ScenarioOf<toml::Table>, ScenarioError> {
-        from_toml(text, Path::new("s.toml"), &[], |_| Ok(()))
+    fn load(text: &str) -> Result<Scenario, ScenarioError> {
+        load_with(text, &[])
+    }
+
+    fn load_with(text: &str, sets: &[String]) -> Result<Scenario, ScenarioError> {
+        from_toml(text, Path::new("s.toml"), sets, |_| Ok(()))
     }
 
     #[test]
@@ -416,20 +460,28 @@ mod tests {
 
     #[test]
     fn overrides_reach_nested_keys_and_are_checked_like_the_file() {
-        let with = |set: &str| {
-            from_toml::<toml::Table>(GOOD, Path::new("s.toml"), &[set.to_owned()], |_| Ok(()))
-        };
+        let with = |set: &str| load_with(GOOD, &[set.to_owned()]);
         assert_eq!(
             with("network.loss=1/10").unwrap().network.loss.to_string(),
             "1/10"
         );
         assert_eq!(with("cluster.servers=7").unwrap().cluster.servers.get(), 7);
+        let crash =
+            format!("{GOOD}[[nemesis]]\nfault='crash'\nat='1s'\nlasting='1s'\nvictims='one'");
+        let with_list = |set: &str| load_with(&crash, &[set.to_owned()]);
+        let lasting = with_list("nemesis.0.lasting=3s").unwrap().nemesis[0]
+            .lasting
+            .clone();
+        assert_eq!(lasting, OneOrMany::One(Span::from_secs(3)));
+        let beyond = with_list("nemesis.1.lasting=3s").unwrap_err().to_string();
+        assert!(beyond.contains("`1` is no table or list"), "{beyond}");
         for (bad, expected) in [
             ("network.los=1/10", "unknown field `los`"),
             ("cluster.servers=0", "out of range"),
             ("cluster", "expected key=value"),
             ("=3", "expected a key"),
-            ("summary.x=3", "not a table"),
+            ("summary.x=3", "no table or list"),
+            ("nemesis.0.every=3s", "expected a sequence"),
             ("duration=0s", "a run of no time"),
         ] {
             let error = with(bad).unwrap_err().to_string();

@@ -1,0 +1,103 @@
+//! What cargo is asked.
+
+use anyhow::{Context as _, bail, ensure};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// How the patched copies are compiled: what the release profile makes of the code, in half the time or less. One bug
+/// is a change to a file or two, and most of a campaign ends after a few seeds: the linker would take longer to
+/// optimise everything together than the runs take without. `splitbrain-zoo` is a profile of these options alone, so
+/// that the copies need no line in the workspace for it.
+const PROFILE: &str = "splitbrain-zoo";
+const PROFILE_OPTIONS: [&str; 5] = [
+    "inherits=\"release\"",
+    "lto=false",
+    "codegen-units=16",
+    "incremental=true",
+    "debug=0",
+];
+
+/// Where things are.
+#[derive(Clone, Debug)]
+pub(crate) struct Workspace {
+    pub(crate) root: PathBuf,
+    /// Cargo's target directory.
+    pub(crate) target: PathBuf,
+}
+
+impl Workspace {
+    /// The workspace that this program was built from.
+    pub(crate) fn of_this_program() -> anyhow::Result<Workspace> {
+        #[derive(Deserialize)]
+        struct Metadata {
+            workspace_root: PathBuf,
+            target_directory: PathBuf,
+        }
+        let mut cargo = cargo(Path::new(env!("CARGO_MANIFEST_DIR")));
+        cargo.args(["metadata", "--no-deps", "--format-version=1"]);
+        let output = output(&mut cargo)?;
+        ensure!(output.status.success(), "cargo metadata: {}", said(&output));
+        let metadata: Metadata = serde_json::from_slice(&output.stdout)
+            .context("cannot read what cargo metadata says")?;
+        Ok(Workspace {
+            root: metadata.workspace_root,
+            target: metadata.target_directory,
+        })
+    }
+}
+
+/// Builds the program `splitbrain` of a workspace and says where it is.
+pub(crate) fn build(workspace: &Path, target: &Path) -> anyhow::Result<PathBuf> {
+    #[derive(Deserialize)]
+    struct Message {
+        executable: Option<PathBuf>,
+    }
+    let mut cargo = cargo(workspace);
+    cargo.args([
+        "build",
+        "--quiet",
+        "--locked",
+        "--package=splitbrain-scenarios",
+        "--bin=splitbrain",
+    ]);
+    cargo.args([
+        "--message-format=json-render-diagnostics",
+        "--profile",
+        PROFILE,
+    ]);
+    for option in PROFILE_OPTIONS {
+        cargo
+            .arg("--config")
+            .arg(format!("profile.{PROFILE}.{option}"));
+    }
+    cargo.arg("--target-dir").arg(target);
+    let output = output(&mut cargo)?;
+    ensure!(output.status.success(), "{}", said(&output));
+    // One message for each crate; only that of the program names one.
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let message: Message =
+            serde_json::from_str(line).context("cannot read what cargo build says")?;
+        if let Some(executable) = message.executable {
+            return Ok(executable);
+        }
+    }
+    bail!("cargo build made no program `splitbrain`")
+}
+
+fn cargo(folder: &Path) -> Command {
+    // The one that started this program, if one did.
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(folder).stdin(Stdio::null());
+    cargo
+}
+
+fn output(cargo: &mut Command) -> anyhow::Result<Output> {
+    cargo.output().context("cannot run cargo")
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr)
+        .trim_end()
+        .to_owned()
+}
