@@ -93,11 +93,11 @@ impl Progress {
     /// The follower has refused a request. Goes back by a term, rather than by an entry, at a time (§5.3).
     pub(super) fn conflicted(&mut self, conflict: Conflict, log: &Log) {
         // The answer to a request that has been overtaken by what is known now.
-        let stale = match self.pace {
-            Pace::Streaming => conflict.refused <= self.match_index,
+        let overtaken = match self.pace {
+            Pace::Streaming => false,
             Pace::Probing { .. } => conflict.refused != self.next_index.previous(),
         };
-        if stale {
+        if overtaken || conflict.refused <= self.match_index {
             return;
         }
         // If the leader has entries of the conflicting term, then the logs may agree up to the last of them; if not,

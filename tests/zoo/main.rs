@@ -18,7 +18,7 @@ use crate::row::Row;
 use crate::scratch::Scratch;
 use anyhow::{Context as _, bail};
 use clap::Parser;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Write as _, stdout};
@@ -99,7 +99,11 @@ fn zoo(arguments: &Arguments) -> anyhow::Result<bool> {
     cage.progress.finish_and_clear();
     let mut out = stdout().lock();
     if arguments.json {
-        writeln!(out, "{}", serde_json::json!({ "rows": rows }))?;
+        writeln!(
+            out,
+            "{}",
+            serde_json::to_string(&BTreeMap::from([("rows", &rows)]))?
+        )?;
     } else {
         write!(out, "{}", row::table(&rows))?;
     }
@@ -120,7 +124,8 @@ impl Cage<'_> {
     fn new<'a>(arguments: &'a Arguments, workspace: &Workspace) -> anyhow::Result<Cage<'a>> {
         let folder = workspace.target.join("zoo");
         let scratch = Scratch::read(&workspace.root, &workspace.target, folder.join("source"))?;
-        let progress = ProgressBar::new_spinner();
+        // An error clears the line, too.
+        let progress = ProgressBar::new_spinner().with_finish(ProgressFinish::AndClear);
         if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix}: {msg} ({elapsed})") {
             progress.set_style(style);
         }
