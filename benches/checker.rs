@@ -22,10 +22,8 @@ fn lengths(c: &mut Criterion) {
             &history,
             |b, history| {
                 b.iter(|| {
-                    assert!(matches!(
-                        check(&KeyValue, history, Budget::default()),
-                        Ok(Verdict::Valid)
-                    ))
+                    let verdict = check(&KeyValue, history, Budget::default());
+                    assert!(matches!(verdict, Ok(Verdict::Valid)));
                 });
             },
         );
@@ -50,10 +48,8 @@ fn concurrency(c: &mut Criterion) {
             &history,
             |b, history| {
                 b.iter(|| {
-                    assert!(matches!(
-                        check(&KeyValue, history, Budget::default()),
-                        Ok(Verdict::Valid)
-                    ))
+                    let verdict = check(&KeyValue, history, Budget::default());
+                    assert!(matches!(verdict, Ok(Verdict::Valid)));
                 });
             },
         );

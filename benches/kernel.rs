@@ -29,7 +29,7 @@ fn messages(c: &mut Criterion) {
 fn start_up(c: &mut Criterion) {
     let mut group = c.benchmark_group("start-up");
     group.bench_function("create and drop a world of 5 nodes", |b| {
-        b.iter(|| black_box(echo::world(1)))
+        b.iter(|| black_box(echo::world(1)));
     });
     group.bench_function("create it, start its nodes, fork it", |b| {
         b.iter(|| {

@@ -61,7 +61,7 @@ fn commits(c: &mut Criterion) {
                 || (ready.clone(), raft::invariants::all()),
                 |(world, mut invariants)| {
                     run(world, &mut |world, nth| {
-                        write(world, servers, nth, &mut invariants)
+                        write(world, servers, nth, &mut invariants);
                     })
                 },
                 BatchSize::LargeInput,

@@ -72,6 +72,9 @@ impl Default for Settings {
     }
 }
 
+/// No setting is larger: an hour in milliseconds. More is a typing mistake.
+const LARGEST: u64 = 3_600_000;
+
 impl Settings {
     /// Whether a cluster can work with these.
     ///
@@ -90,6 +93,9 @@ impl Settings {
         ] {
             if value == 0 {
                 return Err(format!("{name} must not be zero"));
+            }
+            if value > LARGEST {
+                return Err(format!("{name} ({value}) must be at most {LARGEST}"));
             }
         }
         let at_most = |what: &str, value: u64, limit_name: &str, limit: u64| {
@@ -145,6 +151,7 @@ mod tests {
         refused(|s| s.election_ms_min = 301, "election_ms_min");
         refused(|s| s.client_try_ms = 2001, "client_try_ms");
         refused(|s| s.entries_in_flight = 0, "entries_in_flight");
+        refused(|s| s.election_ms_max = u64::MAX, "election_ms_max");
     }
 
     #[test]

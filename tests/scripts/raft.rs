@@ -67,7 +67,10 @@ impl Protocol for Raft {
                 let mut index = m.previous_index;
                 for entry in &m.entries {
                     index = index.next();
-                    text += &format!(", {} {}", position(index, entry.term), words(entry));
+                    text.push_str(", ");
+                    text.push_str(&position(index, entry.term).to_string());
+                    text.push(' ');
+                    text.push_str(&words(entry).to_string());
                 }
                 text
             }
