@@ -68,9 +68,9 @@ impl Protocol for Raft {
                 for entry in &m.entries {
                     index = index.next();
                     text.push_str(", ");
-                    text.push_str(&position(index, entry.term).to_string());
+                    text.push_str(&position(index, entry.term));
                     text.push(' ');
-                    text.push_str(&words(entry).to_string());
+                    text.push_str(&words(entry));
                 }
                 text
             }
