@@ -2,7 +2,7 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use splitbrain::check::ProcessId;
-use splitbrain::run::{Faults, Verdict};
+use splitbrain::run::{Script, Verdict};
 use splitbrain::world::{Observer, Stop};
 use splitbrain::{NodeId, Seed, Time, World, WorldConfig};
 use splitbrain_protocols::kv::Op;
@@ -81,7 +81,7 @@ fn whole_seeds(c: &mut Criterion) {
         group.bench_function(name, |b| {
             b.iter(|| {
                 seed += 1;
-                let report = case.run(Seed(seed), &Faults::Drawn, None);
+                let report = case.run(Seed(seed), &Script::DRAWN, None);
                 assert_eq!(report.verdict, Verdict::Valid);
                 report
             });

@@ -2,7 +2,7 @@
 
 use splitbrain::Seed;
 use splitbrain::campaign::{Campaign, Watch};
-use splitbrain::run::Faults;
+use splitbrain::run::Script;
 use splitbrain::world::TraceDetail;
 use splitbrain_scenarios::{NAMES, catalog, load};
 use std::fmt::Write as _;
@@ -11,9 +11,9 @@ use std::fmt::Write as _;
 fn a_seed_gives_the_same_run_twice_traced_or_silent() {
     for case in catalog().unwrap() {
         for seed in [0, 1, 2].map(Seed) {
-            let silent = case.run(seed, &Faults::Drawn, None);
-            let notes = case.run(seed, &Faults::Drawn, Some(TraceDetail::Notes));
-            let everything = case.run(seed, &Faults::Drawn, Some(TraceDetail::Everything));
+            let silent = case.run(seed, &Script::DRAWN, None);
+            let notes = case.run(seed, &Script::DRAWN, Some(TraceDetail::Notes));
+            let everything = case.run(seed, &Script::DRAWN, Some(TraceDetail::Everything));
             assert_eq!(silent.digest, notes.digest, "{} seed {seed}", case.name());
             assert_eq!(
                 silent.digest,
@@ -48,11 +48,15 @@ fn a_campaign_gives_the_same_result_on_one_thread_and_on_two() {
 fn the_resolved_schedule_replays_to_the_digest_it_came_from() {
     for case in catalog().unwrap() {
         for seed in [5, 6].map(Seed) {
-            let drawn = case.run(seed, &Faults::Drawn, None);
-            let replayed = case.run(seed, &Faults::Scheduled(drawn.schedule.clone()), None);
+            let drawn = case.run(seed, &Script::DRAWN, Some(TraceDetail::Notes));
+            let script = Script {
+                faults: Some(drawn.faults.clone()),
+                operations: drawn.operations.clone(),
+            };
+            let replayed = case.run(seed, &script, None);
             assert_eq!(drawn.digest, replayed.digest, "{} seed {seed}", case.name());
             assert_eq!(drawn.verdict, replayed.verdict);
-            assert_eq!(drawn.schedule, replayed.schedule);
+            assert_eq!(drawn.faults, replayed.faults);
         }
     }
 }
@@ -64,7 +68,7 @@ fn golden_digests() {
     let mut digests = String::new();
     for name in NAMES.iter() {
         let case = load(name, &[]).unwrap();
-        let digest = |seed| format!("{:016x}", case.run(Seed(seed), &Faults::Drawn, None).digest);
+        let digest = |seed| format!("{:016x}", case.run(Seed(seed), &Script::DRAWN, None).digest);
         let _ = writeln!(digests, "{name:<24} {} {}", digest(0), digest(1));
     }
     insta::assert_snapshot!(digests);

@@ -1,5 +1,7 @@
 //! What members say, wait for, and are asked.
 
+use serde::{Deserialize, Serialize};
+
 /// What members say to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message {
@@ -27,7 +29,8 @@ pub enum Timer {
 }
 
 /// What a client can ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "f", rename_all = "kebab-case")]
 pub enum Op {
     /// Whom does this member obey? It answers at once, from what it believes; nobody during an election.
     Coordinator,

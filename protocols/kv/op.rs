@@ -1,5 +1,6 @@
 //! What clients ask of the store, and its answers.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,7 +10,8 @@ pub type Key = Arc<str>;
 pub type Value = Arc<str>;
 
 /// An operation on the store.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Op {
     /// Reads a key.
     Get {

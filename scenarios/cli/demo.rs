@@ -5,7 +5,7 @@ use crate::catalog;
 use anyhow::{Context as _, bail};
 use splitbrain::case::Case;
 use splitbrain::report::{Timeline, timeline, write_failure};
-use splitbrain::run::{Faults, Finding, Verdict};
+use splitbrain::run::{Finding, Script, Verdict};
 use splitbrain::world::{Trace, TraceDetail};
 use splitbrain::{Injection, Seed, Time};
 use std::fmt::Write as _;
@@ -32,7 +32,7 @@ pub(super) fn demo(arguments: &Arguments) -> anyhow::Result<Status> {
         "Five members elect a coordinator with the bully algorithm. Then the network splits in two.\n"
     )?;
     let failing = (0..SEEDS).map(Seed).find_map(|seed| {
-        let report = bully.run(seed, &Faults::Drawn, Some(TraceDetail::Notes));
+        let report = bully.run(seed, &Script::DRAWN, Some(TraceDetail::Notes));
         matches!(report.verdict, Verdict::Invalid(_)).then_some(report)
     });
     let Some(report) = failing else {
@@ -44,7 +44,7 @@ pub(super) fn demo(arguments: &Arguments) -> anyhow::Result<Status> {
         bail!("{SPLITS}: no finding")
     };
     let split = report
-        .schedule
+        .faults
         .first()
         .context("the scenario has no partition")?;
     let split_at = Time::ZERO + split.at.0;
@@ -67,10 +67,13 @@ pub(super) fn demo(arguments: &Arguments) -> anyhow::Result<Status> {
     writeln!(out, "{}\n", finding.what)?;
 
     let raft = catalog::load(HOLDS, &[])?;
-    let faults: Vec<Injection> = report.schedule.clone();
+    let faults: Vec<Injection> = report.faults.clone();
     let held = raft.run(
         report.seed,
-        &Faults::Scheduled(faults),
+        &Script {
+            faults: Some(faults),
+            operations: None,
+        },
         Some(TraceDetail::Notes),
     );
     writeln!(

@@ -4,6 +4,7 @@ mod demo;
 mod list;
 mod replay;
 mod run;
+mod shrink;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -32,6 +33,8 @@ enum Command {
     Run(run::Arguments),
     /// Run a failing seed again from its replay file, loudly
     Replay(replay::Arguments),
+    /// Make a failing run small: fewer faults and operations, the same property violated
+    Shrink(shrink::Arguments),
 }
 
 /// What a command came to; of several, the last one here counts.
@@ -65,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
+        Command::Shrink(arguments) => shrink::command(&arguments),
     };
     match result {
         Ok(status) => status.into(),

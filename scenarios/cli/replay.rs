@@ -6,7 +6,7 @@ use anyhow::bail;
 use splitbrain::Time;
 use splitbrain::case::{Case, Report};
 use splitbrain::report::{Timeline, timeline};
-use splitbrain::run::{Faults, Verdict};
+use splitbrain::run::Verdict;
 use splitbrain::world::TraceDetail;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -29,19 +29,17 @@ pub(super) fn replay(arguments: &Arguments) -> anyhow::Result<Status> {
     } else {
         TraceDetail::Notes
     };
-    let report = case.run(
-        replay.seed,
-        &Faults::Scheduled(replay.schedule.clone()),
-        Some(detail),
-    );
+    let report = case.run(replay.seed, &replay.script, Some(detail));
     print(|out| {
-        let faults = count(replay.schedule.len() as u64, "fault");
+        let (faults, operations) = replay.decisions();
         writeln!(
             out,
-            "{}: {}\nseed {}, {faults}",
+            "{}: {}\nseed {}, {}, {}",
             case.name(),
             case.summary(),
-            replay.seed
+            replay.seed,
+            count(faults as u64, "fault"),
+            count(operations as u64, "operation"),
         )?;
         show(out, &*case, &report, arguments.trace)
     })?;

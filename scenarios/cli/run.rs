@@ -1,16 +1,17 @@
 //! `splitbrain run`.
 
-use super::{Status, count, print};
+use super::{Status, count, print, shrink};
 use crate::catalog;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use splitbrain::Seed;
 use splitbrain::campaign::{Campaign, Met, Summary, Watch};
 use splitbrain::case::{Case, Report};
-use splitbrain::replay::ReplayError;
 use splitbrain::report::{FailureFolder, write_failure};
-use splitbrain::run::{Finding, Verdict};
+use splitbrain::run::{Finding, Script, Verdict};
 use splitbrain::scenario::ExpectedVerdict;
+use splitbrain::shrink::Shrunk;
+use splitbrain::world::TraceDetail;
 use std::io::Write;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -47,6 +48,9 @@ pub(super) struct Arguments {
     /// Stop at the first violation
     #[arg(long)]
     stop_at_first: bool,
+    /// Shrink the first failure of each property, in at most about so many runs; 0 shrinks nothing
+    #[arg(long, value_name = "RUNS", default_value_t = shrink::BUDGET_RUNS)]
+    shrink: u64,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -126,7 +130,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Status> {
         print(|out| writeln!(out, "{object}"))?;
     }
     match unwritten {
-        Some(error) => Err(error.into()),
+        Some(error) => Err(error),
         None => Ok(status),
     }
 }
@@ -154,8 +158,10 @@ struct Ran<'a> {
     wall: Duration,
     /// Of the first failures, in their order; `None` where there is no folder.
     folders: Vec<Option<FailureFolder>>,
+    /// The small runs: the seed, what is left, where it is written down.
+    shrunk: Vec<(Seed, Shrunk, FailureFolder)>,
     /// Why not all failures could be written down. Hours of work are not thrown away for that.
-    unwritten: Option<ReplayError>,
+    unwritten: Option<anyhow::Error>,
 }
 
 fn run_case<'a>(arguments: &Arguments, case: &'a dyn Case, stop: &AtomicBool) -> Ran<'a> {
@@ -197,9 +203,16 @@ fn run_case<'a>(arguments: &Arguments, case: &'a dyn Case, stop: &AtomicBool) ->
         match write_failure(&arguments.report, case, *seed) {
             Ok(folder) => folders.push(folder),
             Err(error) => {
-                unwritten = Some(error);
+                unwritten = Some(error.into());
                 break;
             }
+        }
+    }
+    let mut shrunk = Vec::new();
+    if arguments.shrink > 0 && unwritten.is_none() {
+        match shrink_failures(arguments.shrink, case, &summary, &folders) {
+            Ok(runs) => shrunk = runs,
+            Err(error) => unwritten = Some(error),
         }
     }
     let met = summary.met(case);
@@ -211,8 +224,37 @@ fn run_case<'a>(arguments: &Arguments, case: &'a dyn Case, stop: &AtomicBool) ->
         met,
         wall,
         folders,
+        shrunk,
         unwritten,
     }
+}
+
+/// Shrinks the first failure of each property that was written down, into a folder within its own.
+fn shrink_failures(
+    budget_runs: u64,
+    case: &dyn Case,
+    summary: &Summary,
+    folders: &[Option<FailureFolder>],
+) -> anyhow::Result<Vec<(Seed, Shrunk, FailureFolder)>> {
+    let mut runs: Vec<(Seed, Shrunk, FailureFolder)> = Vec::new();
+    for ((seed, finding), folder) in summary.failures.iter().zip(folders) {
+        let known = runs
+            .iter()
+            .any(|(_, shrunk, _)| shrunk.finding.property == finding.property);
+        let Some(folder) = folder.as_ref().filter(|_| !known) else {
+            continue;
+        };
+        let report = case.run(*seed, &Script::DRAWN, Some(TraceDetail::Notes));
+        let script = Script {
+            faults: Some(report.faults),
+            operations: report.operations,
+        };
+        if let Some(shrunk) = shrink::shrunk(case, *seed, &script, &finding.property, budget_runs) {
+            let written = shrink::write(&folder.folder.join("shrunk"), &shrunk, *seed)?;
+            runs.push((*seed, shrunk, written));
+        }
+    }
+    Ok(runs)
 }
 
 impl Ran<'_> {
@@ -259,7 +301,14 @@ impl Ran<'_> {
         };
         let replays = self.folders.iter().map(replay);
         let replays = replays.chain(std::iter::repeat(None));
-        let failure = |((seed, finding), replay): (&'_ (Seed, Finding), Option<String>)| serde_json::json!({ "seed": seed, "property": finding.property, "replay": replay });
+        let failure = |((seed, finding), replay): (&'_ (Seed, Finding), Option<String>)| {
+            let small = self.shrunk.iter().find(|(small, ..)| small == seed);
+            let shrunk = small.map(|(_, shrunk, folder)| {
+                let replay = folder.replay.display().to_string();
+                serde_json::json!({ "decisions": shrunk.decisions(), "runs": shrunk.runs, "replay": replay })
+            });
+            serde_json::json!({ "seed": seed, "property": finding.property, "replay": replay, "shrunk": shrunk })
+        };
         serde_json::json!({
             "scenario": self.case.name(),
             "engine": arguments.engine,
@@ -338,6 +387,15 @@ impl Ran<'_> {
         }
         if failures.len() > SHOWN_MAX {
             writeln!(out, "  .. and {} more", failures.len() - SHOWN_MAX)?;
+        }
+        for (seed, shrunk, folder) in &self.shrunk {
+            let (small, runs) = (shrink::in_words(shrunk), shrunk.runs);
+            writeln!(out, "  seed {seed} shrunk to {small} in {runs} runs")?;
+            writeln!(
+                out,
+                "    replay: splitbrain replay {}",
+                folder.folder.display()
+            )?;
         }
         match &self.met {
             Met::Yes if self.expected() == "valid" => writeln!(out, "  as expected: valid"),

@@ -12,13 +12,6 @@ use std::io;
 #[derive(Clone, Copy, Debug)]
 pub struct Bully;
 
-/// An operation as it is written: `{"f":"coordinator"}`.
-#[derive(Serialize)]
-#[serde(tag = "f", rename_all = "kebab-case")]
-enum WrittenOp {
-    Coordinator,
-}
-
 /// An answer as it is written: `{"value":"n5"}`.
 #[derive(Serialize)]
 struct WrittenRet {
@@ -77,10 +70,7 @@ impl Protocol for Bully {
     }
 
     fn write_history(history: &HistoryOf<Self>, out: &mut dyn io::Write) -> io::Result<()> {
-        let written = history.clone().map(
-            |Op::Coordinator| WrittenOp::Coordinator,
-            |value| WrittenRet { value },
-        );
+        let written = history.clone().map(|op| op, |value| WrittenRet { value });
         jsonl::write(&written, out)
     }
 }

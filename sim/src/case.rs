@@ -2,11 +2,14 @@
 
 use crate::Injection;
 use crate::panics;
-use crate::protocol::Protocol;
+use crate::protocol::{OpOf, Protocol};
 use crate::replay::{self, Replay, ReplayError};
-use crate::run::{self, Faults, Finding, HARNESS_PROPERTIES, Verdict};
-use crate::scenario::{self, Expect, ScenarioError, ScenarioOf};
+use crate::run::{self, Finding, HARNESS_PROPERTIES, Request, Script, Verdict};
+use crate::scenario::{self, Expect, Require, ScenarioError, ScenarioOf};
+use crate::span::Span;
 use crate::world::{Stats, Trace, TraceDetail};
+use serde::Deserialize as _;
+use serde_json::Value;
 use splitbrain_core::{Seed, Time};
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -26,11 +29,34 @@ pub struct Report {
     /// How long it lasted in virtual time.
     pub virtual_time: Time,
     /// The faults that were injected, resolved.
-    pub schedule: Vec<Injection>,
+    pub faults: Vec<Injection>,
+    /// The operations that clients began, if a trace was asked for.
+    pub operations: Option<Vec<Request<Value>>>,
     /// What happened in words, if it was asked for.
     pub trace: Option<Trace>,
     /// The history, one JSON object a line, if a trace was asked for.
     pub history_jsonl: Option<Vec<u8>>,
+}
+
+/// One way to make a case simpler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing is drawn by a nemesis, and nothing is required to happen.
+    ScriptOnly,
+    /// The safety phase lasts only so long.
+    Duration(Span),
+    /// All links are alike.
+    PlainLinks,
+    /// Nothing is lost.
+    NoLoss,
+    /// Nothing is duplicated.
+    NoDuplication,
+    /// No message is very late.
+    NoTail,
+    /// No sync is very late.
+    NoSlowSync,
+    /// The last client is left out.
+    OneClientLess,
 }
 
 /// A scenario of some protocol.
@@ -45,12 +71,16 @@ pub trait Case: Debug + Send + Sync {
     fn nodes(&self) -> usize;
     /// How many of them are servers.
     fn servers(&self) -> usize;
+    /// How long the safety phase lasts.
+    fn duration(&self) -> Span;
+    /// The same case made simpler in one respect, if it can be: for shrinking.
+    fn changed(&self, change: &Change) -> Option<Box<dyn Case>>;
     /// Runs one seed. The result depends on the arguments only, and the trace changes nothing but itself.
-    fn run(&self, seed: Seed, faults: &Faults, trace: Option<TraceDetail>) -> Report;
-    /// The text of a replay file for a run of this case.
+    fn run(&self, seed: Seed, script: &Script<Value>, trace: Option<TraceDetail>) -> Report;
+    /// The text of a replay file for a run of this case that was traced.
     ///
     /// # Errors
-    /// What the serializer says.
+    /// If it was not traced, its operations are not known.
     fn replay_json(&self, report: &Report, finding: &Finding) -> Result<String, ReplayError>;
 }
 
@@ -128,7 +158,7 @@ impl<P: Protocol> Prepared<P> {
     }
 
     fn from_replay(text: &str, file: &Path) -> Result<(Box<dyn Case>, Replay), ReplayError> {
-        let (scenario, replay) = replay::parse::<P::Settings>(text, file)?;
+        let (scenario, replay) = replay::parse::<P>(text, file)?;
         let wrong = |invalid: scenario::Invalid| ReplayError::Wrong {
             file: file.to_owned(),
             line: None,
@@ -195,6 +225,28 @@ fn check_with_protocol<P: Protocol>(
     Ok(())
 }
 
+/// A script whose operations are those of the protocol.
+///
+/// # Panics
+/// If they are not: a replay file is checked when it is loaded.
+fn typed<P: Protocol>(script: &Script<Value>) -> Script<OpOf<P>> {
+    let typed = |request: &Request<Value>| match OpOf::<P>::deserialize(&request.op) {
+        Ok(op) => Request {
+            at: request.at,
+            client: request.client,
+            op,
+        },
+        Err(error) => panic!("`{}` is no operation of {}: {error}", request.op, P::NAME),
+    };
+    Script {
+        faults: script.faults.clone(),
+        operations: script
+            .operations
+            .as_ref()
+            .map(|requests| requests.iter().map(typed).collect()),
+    }
+}
+
 impl<P: Protocol> Case for Prepared<P> {
     fn name(&self) -> &str {
         &self.name
@@ -216,20 +268,67 @@ impl<P: Protocol> Case for Prepared<P> {
         self.scenario.cluster.servers.get()
     }
 
-    fn run(&self, seed: Seed, faults: &Faults, trace: Option<TraceDetail>) -> Report {
-        match panics::catch(|| run::run::<P>(&self.scenario, seed, faults, trace)) {
+    fn duration(&self) -> Span {
+        self.scenario.duration
+    }
+
+    fn changed(&self, change: &Change) -> Option<Box<dyn Case>> {
+        let mut scenario = self.scenario.clone();
+        let ScenarioOf {
+            network, cluster, ..
+        } = &mut scenario;
+        let simpler = match *change {
+            Change::ScriptOnly => {
+                scenario.nemesis.clear();
+                scenario.require = Require::NOTHING;
+                true
+            }
+            Change::Duration(duration) => {
+                let shorter = duration < scenario.duration;
+                scenario.duration = duration;
+                shorter
+            }
+            Change::PlainLinks => !std::mem::take(&mut network.links).is_empty(),
+            Change::NoLoss => !std::mem::take(&mut network.loss).is_never(),
+            Change::NoDuplication => !std::mem::take(&mut network.duplication).is_never(),
+            Change::NoTail => !std::mem::take(&mut network.latency.tail).is_never(),
+            Change::NoSlowSync => !std::mem::take(&mut network.sync.tail).is_never(),
+            Change::OneClientLess => cluster.clients.decrease(),
+        };
+        if !simpler || check_with_protocol::<P>(&scenario).is_err() {
+            return None;
+        }
+        Some(Box::new(Prepared::<P> {
+            name: self.name.clone(),
+            scenario,
+            protocol: PhantomData,
+        }))
+    }
+
+    fn run(&self, seed: Seed, script: &Script<Value>, trace: Option<TraceDetail>) -> Report {
+        match panics::catch(|| run::run::<P>(&self.scenario, seed, &typed::<P>(script), trace)) {
             Ok(run) => {
                 let mut history = Vec::new();
                 // Writing to memory cannot fail.
                 let history_jsonl =
                     trace.and_then(|_| P::write_history(&run.history, &mut history).ok());
+                let json = |request: &Request<OpOf<P>>| {
+                    let op = serde_json::to_value(&request.op).ok()?;
+                    Some(Request {
+                        at: request.at,
+                        client: request.client,
+                        op,
+                    })
+                };
+                let operations = trace.and_then(|_| run.operations.iter().map(json).collect());
                 Report {
                     seed,
                     verdict: run.verdict,
                     digest: run.digest,
                     stats: run.stats,
                     virtual_time: run.virtual_time,
-                    schedule: run.schedule,
+                    faults: run.faults,
+                    operations,
                     trace: run.trace,
                     history_jsonl: history_jsonl.map(|()| history),
                 }
@@ -245,7 +344,8 @@ impl<P: Protocol> Case for Prepared<P> {
                 digest: 0,
                 stats: Stats::default(),
                 virtual_time: Time::ZERO,
-                schedule: Vec::new(),
+                faults: Vec::new(),
+                operations: None,
                 trace: None,
                 history_jsonl: None,
             },

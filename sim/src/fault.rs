@@ -92,33 +92,41 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Does this to the world, now. A process that is down already is not crashed again, one that is not up is not paused.
-pub(crate) fn inject<N: Node>(world: &mut World<N>, fault: &Fault) -> Undo {
-    world.trace_fault(&fault.nodes(), || fault.to_string());
-    match fault {
+/// Does this to the world, now. Returns what was really done, and how to end it: a process that is down already is not
+/// crashed again, one that is not up is not paused. `None` if nothing is left to do.
+pub(crate) fn inject<N: Node>(world: &mut World<N>, mut fault: Fault) -> Option<(Fault, Undo)> {
+    match &mut fault {
+        Fault::Partition { cuts, .. } if cuts.iter().next().is_none() => return None,
+        Fault::Partition { .. } => {}
+        Fault::Crash { nodes } => nodes.retain(|&node| world.is_running_or_starting(node)),
+        Fault::Pause { nodes } => nodes.retain(|&node| world.cluster().status(node) == Status::Up),
+    }
+    let victims = fault.nodes();
+    if victims.is_empty() {
+        return None;
+    }
+    world.trace_fault(&victims, || fault.to_string());
+    let undo = match &fault {
         Fault::Partition {
             cuts, in_flight, ..
         } => {
             world.cut(cuts, *in_flight == InFlight::Cut);
             Undo::Mend(cuts.clone())
         }
-        Fault::Crash { nodes } => {
-            let alive = |&node: &NodeId| world.cluster().status(node) != Status::Down;
-            let victims: Vec<NodeId> = nodes.iter().copied().filter(alive).collect();
+        Fault::Crash { .. } => {
             for &node in &victims {
                 world.crash(node);
             }
             Undo::Restart(with_incarnations(world, &victims))
         }
-        Fault::Pause { nodes } => {
-            let up = |&node: &NodeId| world.cluster().status(node) == Status::Up;
-            let victims: Vec<NodeId> = nodes.iter().copied().filter(up).collect();
+        Fault::Pause { .. } => {
             for &node in &victims {
                 world.pause(node);
             }
             Undo::Resume(with_incarnations(world, &victims))
         }
-    }
+    };
+    Some((fault, undo))
 }
 
 fn with_incarnations<N: Node>(world: &World<N>, nodes: &[NodeId]) -> Vec<(NodeId, u32)> {

@@ -20,6 +20,7 @@ pub mod replay;
 pub mod report;
 pub mod run;
 pub mod scenario;
+pub mod shrink;
 mod span;
 pub mod testing;
 pub mod world;

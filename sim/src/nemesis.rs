@@ -154,7 +154,7 @@ impl Source {
         let minority = servers.len().saturating_sub(1) / 2;
         let mut nodes = match self.spec.victims {
             None | Some(Victims::One) => some(1),
-            Some(Victims::Minority) => some(minority.max(1)),
+            Some(Victims::Minority) => some(minority),
             Some(Victims::Majority) => some(servers.len() / 2 + 1),
             Some(Victims::All) => servers.to_vec(),
             Some(Victims::Rolling) => servers

@@ -15,7 +15,7 @@ use std::io;
 /// The functions are pure; whatever is random comes from the stream that is passed in.
 pub trait Protocol: Debug + Send + Sync + 'static {
     /// Its nodes.
-    type Node: Node;
+    type Node: Node<Op: Serialize + DeserializeOwned>;
     /// What the table `[settings]` of a scenario may say.
     type Settings: Clone + Debug + Default + Send + Sync + Serialize + DeserializeOwned;
 

@@ -1,11 +1,14 @@
 //! Replay files: a failing run, small enough to be kept and read.
 
+mod json;
+
 use crate::case::Report;
-use crate::run::Finding;
+use crate::protocol::{OpOf, Protocol};
+use crate::run::{Finding, Request, Script};
 use crate::scenario::ScenarioOf;
 use crate::{Injection, span::Span};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use splitbrain_core::Seed;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -57,8 +60,19 @@ pub struct Replay {
     pub digest: u64,
     /// What was found.
     pub finding: Finding,
-    /// The faults, resolved: a replay injects these and draws none.
-    pub schedule: Vec<Injection>,
+    /// The faults, resolved, and the operations: a replay uses these and draws none.
+    pub script: Script<Value>,
+}
+
+impl Replay {
+    /// How many faults and operations there are.
+    pub fn decisions(&self) -> (usize, usize) {
+        let Script { faults, operations } = &self.script;
+        (
+            faults.as_ref().map_or(0, Vec::len),
+            operations.as_ref().map_or(0, Vec::len),
+        )
+    }
 }
 
 /// The file as it is written; documented by DESIGN.md.
@@ -72,7 +86,8 @@ struct File<S> {
     seed: Seed,
     digest: Hex,
     finding: Finding,
-    schedule: Vec<Injection>,
+    faults: Vec<Injection>,
+    operations: Vec<Request<Value>>,
     scenario: ScenarioOf<S>,
 }
 
@@ -121,6 +136,13 @@ pub(crate) fn to_json<S: Clone + Serialize>(
     report: &Report,
     finding: &Finding,
 ) -> Result<String, ReplayError> {
+    let Some(operations) = report.operations.clone() else {
+        return Err(ReplayError::Wrong {
+            file: PathBuf::from(name),
+            line: None,
+            message: "only a run that was traced can be written down".to_owned(),
+        });
+    };
     let file = File {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -128,12 +150,11 @@ pub(crate) fn to_json<S: Clone + Serialize>(
         seed: report.seed,
         digest: Hex(report.digest),
         finding: finding.clone(),
-        schedule: report.schedule.clone(),
+        faults: report.faults.clone(),
+        operations,
         scenario: scenario.clone(),
     };
-    let json =
-        serde_json::to_string_pretty(&file).map_err(|error| wrong(Path::new(name), &error))?;
-    Ok(json + "\n")
+    json::to_string(&file).map_err(|error| wrong(Path::new(name), &error))
 }
 
 fn wrong(file: &Path, error: &serde_json::Error) -> ReplayError {
@@ -169,19 +190,27 @@ pub fn protocol_of(text: &str, file: &Path) -> Result<String, ReplayError> {
     Ok(head.scenario.protocol)
 }
 
-pub(crate) fn parse<S: DeserializeOwned + Default>(
+pub(crate) fn parse<P: Protocol>(
     text: &str,
     file: &Path,
-) -> Result<(ScenarioOf<S>, Replay), ReplayError> {
-    let parsed: File<S> = serde_json::from_str(text).map_err(|error| wrong(file, &error))?;
+) -> Result<(ScenarioOf<P::Settings>, Replay), ReplayError> {
+    let parsed: File<P::Settings> =
+        serde_json::from_str(text).map_err(|error| wrong(file, &error))?;
     let nodes = parsed.scenario.cluster.servers.get() + parsed.scenario.cluster.clients.get();
     let duration = parsed.scenario.duration;
-    for (index, injection) in parsed.schedule.iter().enumerate() {
-        let wrong = |what: &str| ReplayError::Wrong {
-            file: file.to_owned(),
-            line: None,
-            message: format!("schedule[{index}]: {what}"),
-        };
+    let wrong = |list: &str, index: usize, what: &str| ReplayError::Wrong {
+        file: file.to_owned(),
+        line: None,
+        message: format!("{list}[{index}]: {what}"),
+    };
+    for (index, request) in parsed.operations.iter().enumerate() {
+        if let Err(error) = OpOf::<P>::deserialize(&request.op) {
+            let what = format!("op: no operation of {}: {error}", P::NAME);
+            return Err(wrong("operations", index, &what));
+        }
+    }
+    for (index, injection) in parsed.faults.iter().enumerate() {
+        let wrong = |what: &str| wrong("faults", index, what);
         if let Some(node) = injection
             .fault
             .nodes()
@@ -208,7 +237,10 @@ pub(crate) fn parse<S: DeserializeOwned + Default>(
         seed: parsed.seed,
         digest: parsed.digest.0,
         finding: parsed.finding,
-        schedule: parsed.schedule,
+        script: Script {
+            faults: Some(parsed.faults),
+            operations: Some(parsed.operations),
+        },
     };
     Ok((parsed.scenario, replay))
 }

@@ -1,6 +1,7 @@
 //! One seed: safety, healing, convergence, final reads, and the verdict.
 
 mod agenda;
+mod clients;
 mod phases;
 mod verdict;
 
@@ -9,19 +10,41 @@ pub use verdict::{Finding, Unknown, Verdict};
 
 use crate::fault::Injection;
 use crate::nemesis::Nemesis;
-use crate::protocol::{HistoryOf, Protocol};
+use crate::protocol::{HistoryOf, OpOf, Protocol};
 use crate::scenario::ScenarioOf;
+use crate::span::Span;
 use crate::world::{Stats, Trace, TraceDetail};
+use serde::{Deserialize, Serialize};
 use splitbrain_core::{Seed, Time};
 use std::collections::VecDeque;
 
-/// Where the faults of a run come from.
-#[derive(Clone, Debug)]
-pub enum Faults {
-    /// From the scenario's nemesis, which draws and resolves them.
-    Drawn,
-    /// From a schedule that was resolved before.
-    Scheduled(Vec<Injection>),
+/// What is decided before a run begins. Whatever is not is drawn from the seed, as the scenario says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Script<Op> {
+    /// The faults, resolved; `None`: the nemesis draws them.
+    pub faults: Option<Vec<Injection>>,
+    /// The operations of the clients; `None`: the workload draws them.
+    pub operations: Option<Vec<Request<Op>>>,
+}
+
+impl<Op> Script<Op> {
+    /// Everything is drawn.
+    pub const DRAWN: Script<Op> = Script {
+        faults: None,
+        operations: None,
+    };
+}
+
+/// An operation of a client, and when it begins: later if the client is still busy then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request<Op> {
+    /// Since the start of the run.
+    pub at: Span,
+    /// Which client, from zero.
+    pub client: u32,
+    /// What it asks for.
+    pub op: Op,
 }
 
 /// The faults of a run that is under way.
@@ -45,7 +68,9 @@ pub struct Run<P: Protocol> {
     /// How long it lasted in virtual time.
     pub virtual_time: Time,
     /// The faults that were injected, resolved.
-    pub schedule: Vec<Injection>,
+    pub faults: Vec<Injection>,
+    /// The operations that clients began in the safety phase.
+    pub operations: Vec<Request<OpOf<P>>>,
     /// The operations.
     pub history: HistoryOf<P>,
     /// What happened in words, if it was asked for.
@@ -59,10 +84,10 @@ pub(crate) const CHECK_BUDGET_STEPS: u64 = 5_000_000;
 pub fn run<P: Protocol>(
     scenario: &ScenarioOf<P::Settings>,
     seed: Seed,
-    faults: &Faults,
+    script: &Script<OpOf<P>>,
     trace: Option<TraceDetail>,
 ) -> Run<P> {
-    let mut run = phases::Running::<P>::new(scenario, seed, faults);
+    let mut run = phases::Running::<P>::new(scenario, seed, script);
     if let Some(detail) = trace {
         run.world.trace(detail);
     }

@@ -23,7 +23,7 @@ fn without(key: &str) -> String {
 
 fn with_crash(nodes: &Value, at: &str) -> String {
     let crash = json!({ "at": at, "lasting": "1s", "fault": { "crash": { "nodes": nodes } } });
-    with("/schedule", json!([crash]))
+    with("/faults", json!([crash]))
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn wrong_files() {
         (format!("{}}}", *REPLAY), "trailing characters"),
         (open.clone(), "r.json:1: "),
         (format!("{{\"format\":1,\"x\":{open}"), "r.json:1: "),
-        (format!("{{\"format\":1,\"scenario\":{{\"protocol\":\"bully\"}},\"schedule\":{open}"), "r.json:1: "),
+        (format!("{{\"format\":1,\"scenario\":{{\"protocol\":\"bully\"}},\"faults\":{open}"), "r.json:1: "),
         (format!("{{\"format\":{}", "9".repeat(1_000_000)), "r.json:1: number out of range"),
         // What is in another format may look like anything: only the number counts.
         ("{\"format\": 7}".to_owned(), "r.json: a replay file of format 7: expected format 1"),
@@ -53,7 +53,10 @@ fn wrong_files() {
         (edited(|file| file["sed"] = json!(3)), "unknown field `sed`, expected one of"),
         (edited(|file| file["finding"]["wat"] = json!(3)), "unknown field `wat`, expected one of"),
         (without("seed"), "missing field `seed`"),
-        (without("schedule"), "missing field `schedule`"),
+        (without("faults"), "missing field `faults`"),
+        (without("operations"), "missing field `operations`"),
+        (with("/operations", json!([{ "at": "1s", "client": 0, "op": { "f": "abdicate" } }])), "operations[0]: op: no operation of bully: unknown variant `abdicate`"),
+        (with("/operations", json!([{ "at": "1s", "client": -1, "op": {} }])), "invalid value: integer `-1`, expected u32"),
         (without("scenario"), "missing field `scenario`"),
         (with("/seed", json!(-1)), "invalid value: integer `-1`, expected u64"),
         (with("/seed", json!(1e300)), "invalid type: floating point"),
@@ -69,14 +72,14 @@ fn wrong_files() {
         (with("/scenario/duration", json!("-1s")), "`-1s` is not a duration"),
         (with("/scenario/duration", json!("1s")), "not before the end of the safety phase, 1s"),
         (with("/scenario/settings/heartbeat_ms", json!(0)), "scenario.settings: heartbeat_ms = 0: expected 1 to 3600000"),
-        (with("/schedule/0/lasting", json!("0s")), "schedule[0]: lasting: expected more than no time"),
-        (with("/schedule/0/fault", json!({ "meteor": {} })), "unknown variant `meteor`, expected one of"),
-        (with_crash(&json!(["n6"]), "1s"), "schedule[0]: there is no n6: the cluster has 5 nodes"),
+        (with("/faults/0/lasting", json!("0s")), "faults[0]: lasting: expected more than no time"),
+        (with("/faults/0/fault", json!({ "meteor": {} })), "unknown variant `meteor`, expected one of"),
+        (with_crash(&json!(["n6"]), "1s"), "faults[0]: there is no n6: the cluster has 5 nodes"),
         (with_crash(&json!(["n4294967295"]), "1s"), "there is no n4294967295"),
         (with_crash(&json!(["n99999999999"]), "1s"), "`n99999999999` is not a node: expected n1, n2, n3, .."),
         // Law 8: a replay says who, never "the leader".
         (with_crash(&json!(["leader"]), "1s"), "`leader` is not a node"),
-        (with_crash(&json!(["n1"]), "20s"), "schedule[0]: at: 20s is not before the end of the safety phase, 20s"),
+        (with_crash(&json!(["n1"]), "20s"), "faults[0]: at: 20s is not before the end of the safety phase, 20s"),
         (with_crash(&json!(["n1"]), "-1s"), "`-1s` is not a duration"),
     ];
     for (text, expected) in cases {
@@ -181,7 +184,7 @@ fn replays_from_other_code() {
     assert!(stdout.contains(by) && stdout.contains(was), "{stdout}");
 
     // No violation at all, or another one.
-    let calm = with("/schedule", json!([]));
+    let calm = with("/faults", json!([]));
     let other = with("/finding/property", json!("agreement"));
     for (text, now, recorded) in [
         (calm, "valid", "split-brain"),

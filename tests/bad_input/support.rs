@@ -1,7 +1,8 @@
 //! Runs commands that must be refused.
 
 use splitbrain::Seed;
-use splitbrain::run::{Faults, Verdict};
+use splitbrain::run::{Script, Verdict};
+use splitbrain::world::TraceDetail;
 use splitbrain_scenarios::load;
 use std::ffi::OsStr;
 use std::path::Path;
@@ -47,7 +48,7 @@ verdict = "valid"
 /// A good replay file, as a run writes it.
 pub(super) static REPLAY: LazyLock<String> = LazyLock::new(|| {
     let case = load("bully/partition", &[]).unwrap();
-    let report = case.run(Seed(1), &Faults::Drawn, None);
+    let report = case.run(Seed(1), &Script::DRAWN, Some(TraceDetail::Notes));
     let Verdict::Invalid(finding) = &report.verdict else {
         panic!("bully does not split: {}", report.verdict);
     };

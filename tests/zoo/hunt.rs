@@ -27,6 +27,17 @@ pub(crate) struct Failure {
     pub(crate) property: String,
     /// Its replay file.
     pub(crate) replay: Option<PathBuf>,
+    /// What is left when the run is made small.
+    pub(crate) shrunk: Option<Shrunk>,
+}
+
+/// A run that was made small.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Shrunk {
+    /// How many faults and operations are left.
+    pub(crate) decisions: u64,
+    /// Its replay file.
+    pub(crate) replay: PathBuf,
 }
 
 /// How one series of seeds ended.
@@ -40,6 +51,8 @@ pub(crate) enum Hunt {
         seeds: u64,
         /// The events of that one.
         events: u64,
+        /// The faults and operations that are left when it is made small.
+        shrunk_to: Option<u64>,
     },
     /// The first violation was of something that the bug has nothing to do with.
     WrongProperty(Failure),
@@ -66,7 +79,7 @@ impl Hunter<'_> {
         if !patch.properties.contains(&failure.property) {
             return Ok(Hunt::WrongProperty(failure));
         }
-        let again = self.run(&scenario, failure.seed..failure.seed + 1)?;
+        let again = self.run(&scenario, failure.seed..failure.seed + 1, false)?;
         let properties: Vec<&str> = again
             .failures
             .iter()
@@ -83,6 +96,7 @@ impl Hunter<'_> {
             property: failure.property,
             seeds: failure.seed - first + 1,
             events: again.events,
+            shrunk_to: failure.shrunk.map(|shrunk| shrunk.decisions),
         })
     }
 
@@ -93,7 +107,7 @@ impl Hunter<'_> {
         seeds: Range<u64>,
     ) -> anyhow::Result<Option<Failure>> {
         let asked = seeds.end - seeds.start;
-        let summary = self.run(scenario, seeds)?;
+        let summary = self.run(scenario, seeds, true)?;
         let failure = summary.failures.into_iter().next();
         ensure!(
             failure.is_some() || summary.seeds == asked,
@@ -104,7 +118,7 @@ impl Hunter<'_> {
         Ok(failure)
     }
 
-    fn run(&self, scenario: &Path, seeds: Range<u64>) -> anyhow::Result<Summary> {
+    fn run(&self, scenario: &Path, seeds: Range<u64>, shrink: bool) -> anyhow::Result<Summary> {
         let mut command = Command::new(self.program);
         command.current_dir(self.folder).stdin(Stdio::null());
         command
@@ -115,6 +129,9 @@ impl Hunter<'_> {
         command
             .args(["--stop-at-first", "--json", "--report-max=1", "--report"])
             .arg(self.report);
+        if !shrink {
+            command.arg("--shrink=0");
+        }
         if let Some(jobs) = self.jobs {
             command.arg("--jobs").arg(jobs.to_string());
         }

@@ -28,7 +28,7 @@ pub(crate) struct Row {
     seeds_p90: Option<u64>,
     /// Of the runs that caught it.
     events_median: Option<u64>,
-    /// The faults that are left when the run is shrunk. Nothing shrinks runs so far.
+    /// The faults and operations that are left when the runs that caught it are made small, in the median.
     shrunk_to: Option<u64>,
     budget: u64,
     /// Where a property was violated that the bug may not violate.
@@ -41,13 +41,16 @@ impl Row {
         let mut events = Vec::new();
         let mut properties: Vec<&str> = Vec::new();
         let mut wrong = Vec::new();
+        let mut shrunk = Vec::new();
         for hunt in hunts {
             match hunt {
                 Hunt::Caught {
                     property,
                     seeds: needed,
                     events: needed_events,
+                    shrunk_to,
                 } => {
+                    shrunk.extend(*shrunk_to);
                     seeds.push(Some(*needed));
                     events.push(*needed_events);
                     properties.push(property);
@@ -73,7 +76,7 @@ impl Row {
             seeds_median: median(&counted),
             seeds_p90: percentile(&counted, 90),
             events_median: median(&events),
-            shrunk_to: None,
+            shrunk_to: median(&shrunk),
             budget,
             wrong,
         }
@@ -86,6 +89,7 @@ impl Row {
             seed,
             property,
             replay,
+            ..
         } in &self.wrong
         {
             let replay = replay
@@ -171,6 +175,7 @@ mod tests {
             property: property.to_owned(),
             seeds,
             events,
+            shrunk_to: Some(events / 10),
         }
     }
 
@@ -179,6 +184,7 @@ mod tests {
             seed: 12,
             property: "panic".to_owned(),
             replay: Some("r/replay.json".into()),
+            shrunk: None,
         }
     }
 
@@ -256,7 +262,7 @@ mod tests {
                 "3",
                 "3",
                 "3000",
-                "-"
+                "300"
             ]
         );
         assert_eq!(
@@ -280,7 +286,7 @@ mod tests {
         let expected = serde_json::json!({
             "bug": "E1", "title": "t", "source": "s", "property": "a", "scenario": "raft/mixed", "caught": false,
             "masters": 2, "caught_in": 1, "seeds": [3, null], "seeds_median": 3, "seeds_p90": 100,
-            "events_median": 30, "shrunk_to": null, "budget": 100, "wrong": [],
+            "events_median": 30, "shrunk_to": 3, "budget": 100, "wrong": [],
         });
         assert_eq!(row, expected);
     }

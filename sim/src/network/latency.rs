@@ -90,7 +90,9 @@ pub(crate) struct Delays {
 impl Delays {
     pub(crate) fn new(latency: &Latency) -> Delays {
         let min_ns = nanos(latency.min.0);
-        let width_ns = 2 * nanos(latency.mean.0).saturating_sub(min_ns);
+        let width_ns = nanos(latency.mean.0)
+            .saturating_sub(min_ns)
+            .saturating_mul(2);
         Delays {
             min_ns,
             width_ns,
@@ -105,12 +107,13 @@ impl Delays {
         if !self.tail.is_never() && self.tail.hits(derive(draw, 1)) {
             return self.draw_tail(derive(draw, 2));
         }
-        self.min_ns + ((u128::from(draw) * (u128::from(self.width_ns) + 1)) >> 64) as u64
+        self.min_ns
+            .saturating_add(((u128::from(draw) * (u128::from(self.width_ns) + 1)) >> 64) as u64)
     }
 
     /// Uniform in the logarithm, in integers: first which doubling, then where within it.
     fn draw_tail(&self, draw: u64) -> u64 {
-        let body_max = (self.min_ns + self.width_ns).max(1);
+        let body_max = self.min_ns.saturating_add(self.width_ns).max(1);
         let doublings = (self.tail_max_ns / body_max).max(1).ilog2() + 1;
         let doubling = derive(draw, 1) % u64::from(doublings);
         let start = body_max << doubling;

@@ -65,6 +65,14 @@ struct Link {
     sent_then: u32,
 }
 
+impl Link {
+    fn set(&mut self, profile: &LinkProfile) {
+        self.delays = Delays::new(&profile.latency);
+        self.loss = profile.loss;
+        self.duplication = profile.duplication;
+    }
+}
+
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
@@ -103,11 +111,12 @@ impl Network {
 
     /// Gives every link this profile from now on; messages in flight keep their fate.
     pub(crate) fn set_all(&mut self, profile: &LinkProfile) {
-        for link in &mut self.links {
-            link.delays = Delays::new(&profile.latency);
-            link.loss = profile.loss;
-            link.duplication = profile.duplication;
-        }
+        self.links.iter_mut().for_each(|link| link.set(profile));
+    }
+
+    /// Gives one link this profile from now on.
+    pub(crate) fn set(&mut self, from: NodeId, to: NodeId, profile: &LinkProfile) {
+        self.links[from.index() * self.nodes + to.index()].set(profile);
     }
 
     /// Decides the fate of the next message on this link. Both nodes must exist.

@@ -72,7 +72,7 @@ impl Cuts {
     }
 
     /// Draws a partition of this shape. A `victim` gets the bad place: the small side, the isolation, the muted link,
-    /// the bridge. Clients fall on a random side where there are sides, and see every server otherwise.
+    /// the bridge. Clients fall on a random side where there are sides.
     pub fn draw(
         shape: Shape,
         servers: &[NodeId],
@@ -118,6 +118,14 @@ impl Cuts {
         self.0
             .iter()
             .flat_map(|(&from, to)| to.iter().map(move |&to| (from, to)))
+    }
+
+    /// Leaves these nodes out of it.
+    pub(crate) fn forget(&mut self, forgotten: impl Fn(&NodeId) -> bool) {
+        self.0.retain(|from, to| {
+            to.retain(|to| !forgotten(to));
+            !forgotten(from) && !to.is_empty()
+        });
     }
 
     /// Whether this link is cut.

@@ -3,8 +3,9 @@
 use super::timeline::{Timeline, timeline};
 use crate::case::{Case, Report};
 use crate::replay::ReplayError;
-use crate::run::{Faults, Finding, Verdict};
+use crate::run::{Finding, Script, Verdict};
 use crate::world::TraceDetail;
+use serde_json::Value;
 use splitbrain_core::{Seed, Time};
 use std::fmt::Write as _;
 use std::fs;
@@ -25,6 +26,9 @@ pub struct FailureFolder {
 /// How long before the finding the timeline begins.
 const LEAD_IN: Duration = Duration::from_secs(5);
 
+/// A run with at most so many faults and operations is shown whole.
+const SMALL: usize = 20;
+
 /// Runs the seed once more, loudly, and writes `replay.json`, `history.jsonl`, `trace.txt` and `report.txt` into
 /// `<dir>/<scenario>-<seed>/`. `None` if the seed does not fail.
 ///
@@ -35,22 +39,36 @@ pub fn write_failure(
     case: &dyn Case,
     seed: Seed,
 ) -> Result<Option<FailureFolder>, ReplayError> {
-    let report = case.run(seed, &Faults::Drawn, Some(TraceDetail::Everything));
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || "-_".contains(c) {
+            c
+        } else {
+            '-'
+        }
+    };
+    let name: String = case.name().chars().map(plain).collect();
+    write_run(
+        &dir.join(format!("{name}-{seed}")),
+        case,
+        seed,
+        &Script::DRAWN,
+    )
+}
+
+/// The same for a run that follows a script, into this folder.
+///
+/// # Errors
+/// What the file system says.
+pub fn write_run(
+    folder: &Path,
+    case: &dyn Case,
+    seed: Seed,
+    script: &Script<Value>,
+) -> Result<Option<FailureFolder>, ReplayError> {
+    let report = case.run(seed, script, Some(TraceDetail::Everything));
     let Verdict::Invalid(finding) = &report.verdict else {
         return Ok(None);
     };
-    let name: String = case
-        .name()
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || c == '-' || c == '_' {
-                c
-            } else {
-                '-'
-            }
-        })
-        .collect();
-    let folder = dir.join(format!("{name}-{seed}"));
     let replay = folder.join("replay.json");
     let write = |file: &str, text: &[u8]| {
         let file = folder.join(file);
@@ -58,8 +76,8 @@ pub fn write_failure(
         let _ = fs::remove_file(&file);
         fs::write(&file, text).map_err(|source| ReplayError::Write { file, source })
     };
-    fs::create_dir_all(&folder).map_err(|source| ReplayError::Write {
-        file: folder.clone(),
+    fs::create_dir_all(folder).map_err(|source| ReplayError::Write {
+        file: folder.to_owned(),
         source,
     })?;
     write(
@@ -79,7 +97,7 @@ pub fn write_failure(
     let text = describe(case, &report, finding, &timeline, &replay);
     write("report.txt", text.as_bytes())?;
     Ok(Some(FailureFolder {
-        folder,
+        folder: folder.to_owned(),
         replay,
         timeline,
     }))
@@ -89,13 +107,20 @@ fn timeline_of(case: &dyn Case, report: &Report, finding: &Finding) -> String {
     let Some(trace) = &report.trace else {
         return String::new();
     };
-    let from = Time::ZERO.max(finding.at - LEAD_IN);
+    // Of a small run, everything is shown.
+    let begun = report.operations.as_ref().map_or(0, Vec::len);
+    let small = begun + report.faults.len() <= SMALL;
+    let from = if small {
+        Time::ZERO
+    } else {
+        Time::ZERO.max(finding.at - LEAD_IN)
+    };
     let what = Timeline {
         nodes: case.servers(),
         from,
         until: finding.at,
-        operations: false,
-        rows_max: 40,
+        operations: small,
+        rows_max: 60,
         width: 110,
         finding: Some(finding),
     };
@@ -118,7 +143,7 @@ fn describe(
     );
     let _ = writeln!(text, "{}\n", finding.what);
     let _ = writeln!(text, "faults:");
-    for injection in &report.schedule {
+    for injection in &report.faults {
         let _ = writeln!(
             text,
             "  {:>10} for {:>10}: {}",

@@ -3,5 +3,5 @@
 mod folder;
 mod timeline;
 
-pub use folder::{FailureFolder, write_failure};
+pub use folder::{FailureFolder, write_failure, write_run};
 pub use timeline::{Timeline, timeline};

@@ -1,14 +1,14 @@
 //! The two phases of a run (law 9): safety, then healing.
 
-use super::agenda::{Clients, FaultAgenda};
+use super::agenda::FaultAgenda;
+use super::clients::Clients;
 use super::verdict::{Finding, Unknown, Verdict};
-use super::{CHECK_BUDGET_STEPS, FaultSource, Faults, Run};
-use crate::LinkProfile;
+use super::{CHECK_BUDGET_STEPS, FaultSource, Run, Script};
 use crate::nemesis::Nemesis;
 use crate::protocol::{Judgement, OpOf, Protocol, WorldOf};
 use crate::scenario::{Require, ScenarioOf};
-use crate::world::{Stop, World, WorldConfig};
-use splitbrain_core::{Invariant, NodeId, Seed, Time};
+use crate::world::{Stats, Stop, World, WorldConfig};
+use splitbrain_core::{Invariant, NodeId, Seed, Status, Time};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -30,39 +30,40 @@ pub(super) struct Running<'a, P: Protocol> {
     leader: Option<NodeId>,
     /// How often the leader was seen to be another than before.
     leaders: u64,
+    /// What had happened by the end of the safety phase: what is healed proves nothing about what is broken.
+    safety_stats: Stats,
 }
 
 impl<'a, P: Protocol> Running<'a, P> {
-    pub(super) fn new(scenario: &'a ScenarioOf<P::Settings>, seed: Seed, faults: &Faults) -> Self {
+    pub(super) fn new(
+        scenario: &'a ScenarioOf<P::Settings>,
+        seed: Seed,
+        script: &Script<OpOf<P>>,
+    ) -> Self {
         let servers = scenario.cluster.servers.get();
         let clients = scenario.cluster.clients.get();
-        let links = LinkProfile {
-            latency: scenario.network.latency,
-            loss: scenario.network.loss,
-            duplication: scenario.network.duplication,
-        };
         let config = WorldConfig {
-            links,
+            links: scenario.network.profile(),
             sync_latency: scenario.network.sync,
             ..WorldConfig::default()
         };
-        let world = World::new(
+        let mut world = World::new(
             seed,
             &config,
             P::nodes(&scenario.settings, servers, clients),
         );
-        let source = match faults {
-            Faults::Drawn => {
-                let until = Time::ZERO + scenario.duration.0;
-                FaultSource::Drawn(Nemesis::new(seed, &scenario.nemesis, until))
-            }
-            Faults::Scheduled(schedule) => {
-                let mut schedule: VecDeque<_> = schedule.iter().cloned().collect();
-                schedule
-                    .make_contiguous()
-                    .sort_by_key(|injection| injection.at);
-                FaultSource::Scheduled(schedule)
-            }
+        for link in &scenario.network.links {
+            world.set_link(link.from, link.to, &link.profile(&scenario.network));
+        }
+        let source = if let Some(faults) = &script.faults {
+            let mut schedule: VecDeque<_> = faults.iter().cloned().collect();
+            schedule
+                .make_contiguous()
+                .sort_by_key(|injection| injection.at);
+            FaultSource::Scheduled(schedule)
+        } else {
+            let until = Time::ZERO + scenario.duration.0;
+            FaultSource::Drawn(Nemesis::new(seed, &scenario.nemesis, until))
         };
         let ids = |range: std::ops::Range<usize>| range.map(NodeId::from_index).collect();
         let mut invariants = P::invariants(&scenario.settings);
@@ -73,9 +74,15 @@ impl<'a, P: Protocol> Running<'a, P> {
             world,
             invariants,
             faults: FaultAgenda::new(source, ids(0..servers), ids(servers..servers + clients)),
-            clients: Clients::new(seed, scenario.workload, &P::invoked_at(servers, clients)),
+            clients: Clients::new(
+                seed,
+                scenario.workload,
+                &P::invoked_at(servers, clients),
+                script.operations.as_deref(),
+            ),
             leader: None,
             leaders: 0,
+            safety_stats: Stats::default(),
         }
     }
 
@@ -138,30 +145,25 @@ impl<'a, P: Protocol> Running<'a, P> {
         }
     }
 
-    /// Undoes every fault and makes the links plain. Nothing breaks from here on.
+    /// Undoes every fault and makes links and disks plain. Nothing breaks from here on.
     fn heal(&mut self) {
+        self.safety_stats = *self.world.stats();
         self.faults.heal::<P>(&mut self.world);
         let network = &self.scenario.network;
-        let links = LinkProfile {
-            latency: network.latency,
-            loss: network.loss,
-            duplication: network.duplication,
-        };
-        self.world.set_links(&links.plain());
+        self.world.set_links(&network.profile().plain());
+        for link in &network.links {
+            self.world
+                .set_link(link.from, link.to, &link.profile(network).plain());
+        }
+        self.world.set_sync_latency(&network.sync.without_tail());
         self.world
             .trace_fault(&[], || "healed: from here on nothing breaks".to_owned());
     }
 
-    /// Waits until the last answers are there and the protocol says that the cluster has converged.
+    /// Waits until all nodes are up, the last answers are there, and the protocol says that the cluster has converged.
     fn converge(&mut self) -> Result<(), Finding> {
         let deadline = self.world.now() + self.scenario.converge_within.0;
-        loop {
-            let waiting = self.clients.waiting().next();
-            let reason = match (waiting, P::converged(self.world.cluster())) {
-                (None, Ok(())) => return Ok(()),
-                (_, Err(reason)) => reason,
-                (Some(node), Ok(())) => format!("{node} has had no answer to its last operation"),
-            };
+        while let Some(reason) = self.not_converged() {
             if self.world.now() >= deadline {
                 if skipped(self.scenario, "convergence") {
                     return Ok(());
@@ -174,22 +176,40 @@ impl<'a, P: Protocol> Running<'a, P> {
             }
             let next = (self.world.now() + LOOK_EVERY).min(deadline);
             self.advance(next)?;
-            self.look_at_leader();
         }
+        Ok(())
     }
 
-    /// Every final operation must succeed; one whose outcome is unknown is tried again until time is up.
+    /// What the healed cluster is still waiting for.
+    fn not_converged(&self) -> Option<String> {
+        let cluster = self.world.cluster();
+        // A node that was just restarted starts in an event of its own: what it will do is not known before.
+        let mut nodes = (0..cluster.len()).map(NodeId::from_index);
+        if let Some(node) = nodes.find(|&node| cluster.status(node) != Status::Up) {
+            return Some(format!("{node} has not started"));
+        }
+        if let Err(reason) = P::converged(cluster) {
+            return Some(reason);
+        }
+        let waiting = self.clients.waiting().next();
+        waiting.map(|node| format!("{node} has had no answer to its last operation"))
+    }
+
+    /// Every final operation must succeed; one that does not is tried again, after a while, until time is up.
     fn final_reads(&mut self) -> Result<(), Finding> {
         let deadline = self.world.now() + self.scenario.converge_within.0;
         let mut to_do: VecDeque<OpOf<P>> = P::final_operations(&self.scenario.workload).into();
         let mut open: Vec<Option<OpOf<P>>> = (0..self.clients.len()).map(|_| None).collect();
+        let mut not_before = self.world.now();
         loop {
             for (index, slot) in open
                 .iter_mut()
                 .enumerate()
                 .filter(|(_, slot)| slot.is_none())
             {
-                let Some(op) = to_do.front() else { break };
+                let Some(op) = to_do.front().filter(|_| self.world.now() >= not_before) else {
+                    break;
+                };
                 if self.clients.begin(&mut self.world, index, op.clone()) {
                     *slot = to_do.pop_front();
                 }
@@ -207,10 +227,12 @@ impl<'a, P: Protocol> Running<'a, P> {
                 );
                 return Err(self.finding("final-reads", what));
             }
-            for (index, ok) in self.advance(deadline)? {
+            let next = (self.world.now() + LOOK_EVERY).min(deadline);
+            for (index, ok) in self.advance(next)? {
                 let op = open[index].take();
                 if !ok {
                     to_do.extend(op);
+                    not_before = self.world.now() + LOOK_EVERY;
                 }
             }
         }
@@ -243,7 +265,7 @@ impl<'a, P: Protocol> Running<'a, P> {
             dropped_by_loss,
             duplicated,
         } = self.scenario.require;
-        let stats = self.world.stats();
+        let stats = &self.safety_stats;
         let required = [
             ("operations that took effect", ops_ok, stats.ops_ok),
             ("leaders", leaders, self.leaders),
@@ -271,7 +293,8 @@ impl<'a, P: Protocol> Running<'a, P> {
             digest: self.world.digest(),
             stats: *self.world.stats(),
             virtual_time: self.world.now(),
-            schedule: self.faults.injected,
+            faults: self.faults.injected,
+            operations: self.clients.begun,
             trace: self.world.take_trace(),
             history: self.world.into_history(),
         }

@@ -3,7 +3,7 @@
 use crate::campaign::{Campaign, Met, Watch};
 use crate::case::{Case, ProtocolEntry};
 use crate::protocol::{HistoryOf, Judgement, Protocol};
-use crate::run::{Faults, Finding, Unknown, Verdict};
+use crate::run::{Finding, Script, Unknown, Verdict};
 use crate::scenario::WorkloadSpec;
 use crate::world::{TraceDetail, What};
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,7 @@ enum Quirk {
     NeverConverge,
     Lie,
     Unsure,
+    NotReady,
     PanickingInvariant,
     BrokenInvariant,
 }
@@ -42,6 +43,7 @@ struct Settings {
 #[derive(Clone, Debug)]
 struct Single {
     quirk: Quirk,
+    started: Time,
     value: Option<i64>,
 }
 
@@ -57,6 +59,7 @@ impl Node for Single {
         cx.set_timer(Timer::Late, Duration::from_secs(2));
         Single {
             quirk: config.quirk,
+            started: cx.now(),
             value: journal.into_iter().last(),
         }
     }
@@ -71,6 +74,11 @@ impl Node for Single {
     fn on_invoke(&mut self, id: OpId, op: Op, cx: &mut Context<'_, Self>) {
         let healed = cx.now() >= Time::from_secs(5);
         match op {
+            _ if self.quirk == Quirk::NotReady
+                && cx.now() < self.started + Duration::from_millis(300) =>
+            {
+                cx.complete(id, Outcome::Fail("not ready yet"));
+            }
             _ if self.quirk == Quirk::Mute => {}
             _ if self.quirk == Quirk::MuteAfterHealing && healed => {}
             Op::Write(_) if self.quirk == Quirk::Unsure => cx.complete(id, Outcome::Info),
@@ -172,7 +180,7 @@ fn case(quirk: &str, more: &str) -> Box<dyn Case> {
 }
 
 fn verdict(quirk: &str, more: &str) -> Verdict {
-    case(quirk, more).run(Seed(1), &Faults::Drawn, None).verdict
+    case(quirk, more).run(Seed(1), &Script::DRAWN, None).verdict
 }
 
 fn finding(quirk: &str, more: &str) -> Finding {
@@ -281,7 +289,7 @@ fn after_an_info_the_client_goes_on_as_a_new_process() {
         )
         .unwrap(),
         Seed(1),
-        &Faults::Drawn,
+        &Script::DRAWN,
         None,
     );
     let mut process = ProcessId(0);
@@ -356,24 +364,42 @@ fn an_expected_violation_must_come_within_its_seeds() {
 fn a_schedule_names_nodes_and_replays_to_the_same_digest() {
     let more = "[[nemesis]]\nfault = 'crash'\nevery = '700ms'\nlasting = ['50ms', '300ms']\nvictims = 'leader'";
     let case = case("none", more);
-    let drawn = case.run(Seed(3), &Faults::Drawn, Some(TraceDetail::Notes));
-    assert!(drawn.schedule.len() >= 4);
-    let json = serde_json::to_string(&drawn.schedule[0]).unwrap();
+    let drawn = case.run(Seed(3), &Script::DRAWN, Some(TraceDetail::Notes));
+    assert!(drawn.faults.len() >= 4);
+    let json = serde_json::to_string(&drawn.faults[0]).unwrap();
     assert!(
         json.ends_with(r#""fault":{"crash":{"nodes":["n1"]}}}"#),
         "{json}"
     );
-    let replayed = case.run(Seed(3), &Faults::Scheduled(drawn.schedule.clone()), None);
+    let script = Script {
+        faults: Some(drawn.faults.clone()),
+        operations: drawn.operations.clone(),
+    };
+    assert!(
+        script
+            .operations
+            .as_ref()
+            .is_some_and(|operations| operations.len() > 20)
+    );
+    let replayed = case.run(Seed(3), &script, None);
     assert_eq!(
-        (drawn.digest, &drawn.schedule),
-        (replayed.digest, &replayed.schedule)
+        (drawn.digest, &drawn.faults),
+        (replayed.digest, &replayed.faults)
     );
-    let fewer = case.run(
-        Seed(3),
-        &Faults::Scheduled(drawn.schedule[..1].to_vec()),
-        None,
+    let fewer = Script {
+        faults: Some(drawn.faults[..1].to_vec()),
+        ..script.clone()
+    };
+    assert_ne!(drawn.digest, case.run(Seed(3), &fewer, None).digest);
+    let quiet = Script {
+        operations: Some(Vec::new()),
+        ..script
+    };
+    assert_eq!(
+        case.run(Seed(3), &quiet, None).stats.ops_ok,
+        1,
+        "the final read alone"
     );
-    assert_ne!(drawn.digest, fewer.digest);
     let starts = drawn
         .trace
         .unwrap()
@@ -382,7 +408,52 @@ fn a_schedule_names_nodes_and_replays_to_the_same_digest() {
         .filter(|event| matches!(event.what, What::Start { .. }));
     assert_eq!(
         starts.count(),
-        1 + drawn.schedule.len(),
+        1 + drawn.faults.len(),
         "every crash is undone"
     );
+}
+
+#[test]
+fn what_is_down_at_the_end_is_waited_for_and_then_judged() {
+    let crash = "[[nemesis]]\nfault = 'crash'\nat = '4900ms'\nlasting = '30s'\nvictims = 'one'";
+    for quirk in ["none", "not-ready"] {
+        let report = case(quirk, crash).run(Seed(1), &Script::DRAWN, None);
+        assert_eq!(report.verdict, Verdict::Valid, "{quirk}");
+        assert!(
+            report.virtual_time > Time::from_secs(5),
+            "{quirk}: its start was waited for"
+        );
+    }
+    let Finding { property, what, .. } = finding("never-converge", crash);
+    assert_eq!(property, "convergence", "{what}");
+}
+
+#[test]
+fn a_crash_may_follow_another_at_the_same_instant() {
+    let crashes = "[[nemesis]]\nfault = 'crash'\nat = ['1s', '2s', '3s', '4s']\nlasting = '1s'\nvictims = 'n1'";
+    let report = case("none", crashes).run(Seed(1), &Script::DRAWN, None);
+    assert_eq!((report.faults.len(), report.stats.crashes), (4, 4));
+}
+
+#[test]
+fn faults_that_do_nothing_are_no_faults() {
+    let down = "[[nemesis]]\nfault = 'crash'\nat = '1s'\nlasting = '3s'\nvictims = 'n1'\n\
+                [[nemesis]]\nfault = 'pause'\nat = ['2s', '3s']\nlasting = '1s'\nvictims = 'n1'\n\
+                [[nemesis]]\nfault = 'crash'\nat = '2500ms'\nlasting = '1s'\nvictims = 'all'";
+    let report = case("none", down).run(Seed(1), &Script::DRAWN, None);
+    assert_eq!(report.faults.len(), 1, "{:?}", report.faults);
+    let required = format!("[require]\nfaults = 2\n{down}");
+    let verdict = case("none", &required)
+        .run(Seed(1), &Script::DRAWN, None)
+        .verdict;
+    assert!(
+        matches!(verdict, Verdict::Unknown(Unknown::Vacuous(_))),
+        "{verdict}"
+    );
+}
+
+#[test]
+fn healing_heals_the_disks() {
+    let slow = "[network]\nsync = { min = '1ms', mean = '2ms', tail = '1', tail_max = '60s' }\n[require]\nops_ok = 0";
+    assert_eq!(verdict("none", slow), Verdict::Valid);
 }

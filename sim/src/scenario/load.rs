@@ -2,8 +2,10 @@
 
 use super::error::ScenarioError;
 use super::spec::{
-    Expect, ExpectedVerdict, FaultKind, FaultSpec, OneOrMany, Scenario, ScenarioOf, Victims,
+    Expect, ExpectedVerdict, FaultKind, FaultSpec, LinkSpec, OneOrMany, Scenario, ScenarioOf,
+    Victims,
 };
+use crate::network::Shape;
 use crate::span::Span;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -251,6 +253,10 @@ pub(crate) fn validate<S>(scenario: &ScenarioOf<S>) -> Result<(), Invalid> {
         .sync
         .validate()
         .map_err(|what| Invalid::new(&["network", "sync"], what))?;
+    for (index, link) in scenario.network.links.iter().enumerate() {
+        validate_link(scenario, link)
+            .map_err(|what| Invalid::new(&["network", "links", &index.to_string()], what))?;
+    }
     for (index, spec) in scenario.nemesis.iter().enumerate() {
         validate_fault(scenario, spec)
             .map_err(|(key, what)| Invalid::new(&["nemesis", &index.to_string(), key], what))?;
@@ -275,27 +281,61 @@ pub(crate) fn validate<S>(scenario: &ScenarioOf<S>) -> Result<(), Invalid> {
     }
 }
 
-fn validate_fault<S>(
-    scenario: &ScenarioOf<S>,
-    spec: &FaultSpec,
-) -> Result<(), (&'static str, String)> {
+fn validate_link<S>(scenario: &ScenarioOf<S>, link: &LinkSpec) -> Result<(), String> {
+    let nodes = scenario.cluster.servers.get() + scenario.cluster.clients.get();
+    if let Some(node) = [link.from, link.to]
+        .into_iter()
+        .find(|node| node.index() >= nodes)
+    {
+        return Err(format!("there is no {node}: the cluster has {nodes} nodes"));
+    }
+    link.latency.map_or(Ok(()), |latency| latency.validate())
+}
+
+/// What is wrong with a source of faults: the key, and why.
+type WrongFault = (&'static str, String);
+
+fn validate_fault<S>(scenario: &ScenarioOf<S>, spec: &FaultSpec) -> Result<(), WrongFault> {
+    validate_times(scenario.duration, spec)?;
+    validate_victims(scenario, spec)?;
+    if spec.fault != FaultKind::Partition {
+        if spec.shape.is_some() || spec.in_flight.is_some() {
+            let message = "`shape` and `in_flight` go with fault = \"partition\"";
+            return Err(("fault", message.to_owned()));
+        }
+        return Ok(());
+    }
+    let servers = scenario.cluster.servers.get();
+    let shapes = spec
+        .shape
+        .as_ref()
+        .map_or(&Shape::ALL[..], |shape| shape.as_slice());
+    if shapes.is_empty() {
+        return Err(("shape", "expected at least one shape".to_owned()));
+    }
+    // Where the shape is drawn, one that cuts nothing is no fault; where it is named, it is a mistake.
+    let ring = spec.shape.is_some() && shapes.contains(&Shape::MajoritiesRing);
+    if servers < 2 || (ring && servers < 4) {
+        let message = format!("{servers} servers cannot be partitioned like that: expected more");
+        return Err(("shape", message));
+    }
+    Ok(())
+}
+
+fn validate_times(duration: Span, spec: &FaultSpec) -> Result<(), WrongFault> {
     match (&spec.at, &spec.every) {
         (Some(_), Some(_)) | (None, None) => {
-            return Err((
-                "fault",
-                "expected either `at` (fixed times) or `every` (random ones)".to_owned(),
-            ));
+            let message = "expected either `at` (fixed times) or `every` (random ones)";
+            return Err(("fault", message.to_owned()));
+        }
+        (Some(at), None) if at.as_slice().is_empty() => {
+            return Err(("at", "expected at least one time".to_owned()));
         }
         (Some(at), None) => {
-            if at.as_slice().is_empty() {
-                return Err(("at", "expected at least one time".to_owned()));
-            }
-            if let Some(late) = at.as_slice().iter().find(|at| **at >= scenario.duration) {
-                let duration = scenario.duration;
-                return Err((
-                    "at",
-                    format!("{late} is not before the end of the safety phase, {duration}"),
-                ));
+            if let Some(late) = at.as_slice().iter().find(|at| **at >= duration) {
+                let message =
+                    format!("{late} is not before the end of the safety phase, {duration}");
+                return Err(("at", message));
             }
         }
         (None, Some(every)) if every.0 < Duration::from_millis(2) => {
@@ -307,52 +347,38 @@ fn validate_fault<S>(
         (None, Some(_)) => {}
     }
     match spec.lasting.as_slice() {
-        [one] if !one.0.is_zero() => {}
-        [least, most] if !least.0.is_zero() && least <= most => {}
+        [one] if !one.0.is_zero() => Ok(()),
+        [least, most] if !least.0.is_zero() && least <= most => Ok(()),
         _ => {
             let expected =
                 "expected one duration, or two of which the first is less: [\"1s\", \"3s\"]";
-            return Err(("lasting", expected.to_owned()));
+            Err(("lasting", expected.to_owned()))
         }
     }
+}
+
+fn validate_victims<S>(scenario: &ScenarioOf<S>, spec: &FaultSpec) -> Result<(), WrongFault> {
     let servers = scenario.cluster.servers.get();
     let nodes = servers + scenario.cluster.clients.get();
     let is_partition = spec.fault == FaultKind::Partition;
-    match spec.victims {
+    let message = match spec.victims {
         Some(Victims::Node(node)) if node.index() >= nodes => {
-            return Err((
-                "victims",
-                format!("there is no {node}: the cluster has {nodes} nodes"),
-            ));
+            format!("there is no {node}: the cluster has {nodes} nodes")
         }
         Some(Victims::Client) if scenario.cluster.clients.get() == 0 => {
-            return Err(("victims", "there are no clients in this cluster".to_owned()));
+            "there are no clients in this cluster".to_owned()
         }
-        Some(Victims::One | Victims::Leader | Victims::Rolling | Victims::Node(_)) => {}
+        Some(Victims::Minority) if servers < 3 => {
+            format!("{servers} servers have no minority: expected one, or more servers")
+        }
+        Some(Victims::One | Victims::Leader | Victims::Rolling | Victims::Node(_)) => return Ok(()),
         Some(_) if is_partition => {
-            let expected =
-                "a partition has one victim: expected one, leader, rolling or a node like n1";
-            return Err(("victims", expected.to_owned()));
+            "a partition has one victim: expected one, leader, rolling or a node like n1".to_owned()
         }
-        None if !is_partition => {
-            return Err(("victims", "expected the victims of the fault".to_owned()));
-        }
-        _ => {}
-    }
-    if !is_partition && (spec.shape.is_some() || spec.in_flight.is_some()) {
-        return Err((
-            "fault",
-            "`shape` and `in_flight` go with fault = \"partition\"".to_owned(),
-        ));
-    }
-    if spec
-        .shape
-        .as_ref()
-        .is_some_and(|shape| shape.as_slice().is_empty())
-    {
-        return Err(("shape", "expected at least one shape".to_owned()));
-    }
-    Ok(())
+        None if !is_partition => "expected the victims of the fault".to_owned(),
+        _ => return Ok(()),
+    };
+    Err(("victims", message))
 }
 
 impl OneOrMany<Span> {

@@ -8,6 +8,6 @@ pub use error::ScenarioError;
 pub use load::{Head, head};
 pub(crate) use load::{Invalid, from_toml, validate};
 pub use spec::{
-    Checks, ClusterSpec, Count, Expect, ExpectedVerdict, FaultKind, FaultSpec, NetworkSpec,
-    OneOrMany, Require, Scenario, ScenarioOf, Victims, WorkloadSpec,
+    Checks, ClusterSpec, Count, Expect, ExpectedVerdict, FaultKind, FaultSpec, LinkSpec,
+    NetworkSpec, OneOrMany, Require, Scenario, ScenarioOf, Victims, WorkloadSpec,
 };

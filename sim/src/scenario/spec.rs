@@ -63,6 +63,17 @@ impl<const MIN: i64, const MAX: i64> Count<MIN, MAX> {
     }
 }
 
+impl<const MIN: i64, const MAX: i64> Count<MIN, MAX> {
+    /// One less, if that is allowed.
+    pub(crate) fn decrease(&mut self) -> bool {
+        let less = Count::try_from(i64::from(self.0) - 1);
+        if let Ok(less) = less {
+            *self = less;
+        }
+        less.is_ok()
+    }
+}
+
 impl<const MIN: i64, const MAX: i64> TryFrom<i64> for Count<MIN, MAX> {
     type Error = String;
     fn try_from(number: i64) -> Result<Self, String> {
@@ -92,7 +103,7 @@ pub struct ClusterSpec {
 }
 
 /// Links and disks when nothing is wrong with them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NetworkSpec {
     /// How long a message travels.
@@ -103,6 +114,50 @@ pub struct NetworkSpec {
     pub duplication: Ratio,
     /// How long a disk takes to sync.
     pub sync: Latency,
+    /// Links that differ from the others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<LinkSpec>,
+}
+
+/// A link, in one direction, that differs from the others. What is not said is as it is for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinkSpec {
+    /// The sender.
+    pub from: NodeId,
+    /// The receiver.
+    pub to: NodeId,
+    /// How long a message travels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
+    /// How often a message is lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<Ratio>,
+    /// How often a message arrives twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duplication: Option<Ratio>,
+}
+
+impl NetworkSpec {
+    /// Of every link that is not in the list of links.
+    pub(crate) fn profile(&self) -> LinkProfile {
+        LinkProfile {
+            latency: self.latency,
+            loss: self.loss,
+            duplication: self.duplication,
+        }
+    }
+}
+
+impl LinkSpec {
+    /// Of this link.
+    pub(crate) fn profile(&self, network: &NetworkSpec) -> LinkProfile {
+        LinkProfile {
+            latency: self.latency.unwrap_or(network.latency),
+            loss: self.loss.unwrap_or(network.loss),
+            duplication: self.duplication.unwrap_or(network.duplication),
+        }
+    }
 }
 
 impl Default for NetworkSpec {
@@ -118,6 +173,7 @@ impl Default for NetworkSpec {
             loss,
             duplication,
             sync: world.sync_latency,
+            links: Vec::new(),
         }
     }
 }
@@ -311,6 +367,18 @@ pub struct Require {
     pub dropped_by_loss: u64,
     /// Messages duplicated.
     pub duplicated: u64,
+}
+
+impl Require {
+    /// Any run will do: for one that was made as small as possible.
+    pub(crate) const NOTHING: Require = Require {
+        ops_ok: 0,
+        leaders: 0,
+        faults: 0,
+        dropped_by_partition: 0,
+        dropped_by_loss: 0,
+        duplicated: 0,
+    };
 }
 
 impl Default for Require {

@@ -118,6 +118,8 @@ impl<N: Node> World<N> {
             return;
         };
         let incarnation = receiver.incarnation;
+        // Asked of every message, so that a cut does not change the address of a later one.
+        let fate = self.network.fate(from, to, self.now);
         if !self.links.connected(from, to) {
             self.stats.dropped_by_partition += 1;
             self.trace_detail(|| What::Drop {
@@ -127,7 +129,7 @@ impl<N: Node> World<N> {
             });
             return;
         }
-        match self.network.fate(from, to, self.now) {
+        match fate {
             Fate::Lost => {
                 self.stats.dropped_by_loss += 1;
                 self.trace_detail(|| What::Drop {
@@ -182,7 +184,7 @@ impl<N: Node> World<N> {
         let open = self.open.swap_remove(at);
         let process = open.process;
         self.digest
-            .value(tag(TAG_END, process.0, self.now), &outcome);
+            .value(tag(TAG_END, 0, self.now), &(process.0, &outcome));
         self.trace_note(|| {
             let outcome = match &outcome {
                 Outcome::Ok(ret) => format!("ok {ret:?}"),

@@ -243,6 +243,7 @@ impl<N: Node> World<N> {
         self.processes[index].next_sync = next_sync;
         self.nodes[index] = Some(state);
         self.status[index] = Status::Up;
+        self.processes[index].starting = false;
         self.carry_out(node);
         Handled::At(node)
     }

@@ -21,11 +21,12 @@ use crate::panics;
 use digest::Digest;
 use disk::Mark;
 use process::Process;
-use queue::Queue;
+use queue::{Queue, Slot};
 use splitbrain_check::{History, ProcessId};
 use splitbrain_core::{
     Cluster, Effect, Links, Node, NodeId, OpId, Outcome, Purpose, Seed, Status, Time, Violation,
 };
+use std::collections::BTreeSet;
 
 /// Something that watches the cluster after every event: a set of invariants, or nothing (`()`).
 pub trait Observer<N: Node> {
@@ -267,7 +268,8 @@ impl<N: Node> World<N> {
         let id = OpId(self.next_op);
         self.next_op += 1;
         self.stats.ops_invoked += 1;
-        self.digest.value(tag(TAG_INVOKE, process.0, self.now), &op);
+        self.digest
+            .value(tag(TAG_INVOKE, 0, self.now), &(process.0, &op));
         self.history
             .invoke(self.now.as_nanos(), process, op.clone());
         self.open.push(OpenOp { id, process, node });
@@ -303,10 +305,10 @@ impl<N: Node> World<N> {
     /// Stops a node and loses what it had not synced. Its open operations end as info. Nothing of before reaches it
     /// afterwards: no timer, no sync, no message sent to it until now.
     pub fn crash(&mut self, node: NodeId) {
-        let index = node.index();
-        if index >= self.nodes.len() || self.status[index] == Status::Down {
+        if !self.is_running_or_starting(node) {
             return;
         }
+        let index = node.index();
         self.stats.crashes += 1;
         self.digest.pair(tag(TAG_CRASH, 0, self.now), index as u64);
         self.nodes[index] = None;
@@ -330,7 +332,10 @@ impl<N: Node> World<N> {
 
     /// Starts a node that is down, with its journal. The start is an event of its own, at this instant.
     pub fn restart(&mut self, node: NodeId) {
-        if self.status.get(node.index()) == Some(&Status::Down) {
+        if self.status.get(node.index()) == Some(&Status::Down)
+            && !self.is_running_or_starting(node)
+        {
+            self.processes[node.index()].starting = true;
             let incarnation = self.processes[node.index()].incarnation;
             let position = self.queue.next_position(self.now);
             self.queue
@@ -368,6 +373,14 @@ impl<N: Node> World<N> {
         }
     }
 
+    /// Whether there is something to crash: a process that runs, is paused, or is about to start at this instant.
+    pub(crate) fn is_running_or_starting(&self, node: NodeId) -> bool {
+        let Some(process) = self.processes.get(node.index()) else {
+            return false;
+        };
+        process.starting || self.status[node.index()] != Status::Down
+    }
+
     /// How often this node has crashed.
     pub fn incarnation(&self, node: NodeId) -> u32 {
         self.processes[node.index()].incarnation
@@ -376,7 +389,7 @@ impl<N: Node> World<N> {
     /// Cuts links, once more where they are cut already. What is sent on them is dropped from now on; what is in
     /// flight arrives, unless `cut_in_flight`.
     pub fn cut(&mut self, cuts: &Cuts, cut_in_flight: bool) {
-        self.stats.partitions += 1;
+        self.stats.partitions += u64::from(cuts.iter().next().is_some());
         let nodes = self.nodes.len();
         for (from, to) in cuts
             .iter()
@@ -385,14 +398,35 @@ impl<N: Node> World<N> {
             self.links.cut(from, to);
         }
         if cut_in_flight {
-            for event in self.queue.iter_mut() {
-                if let Event::Deliver { from, to, .. } = event
-                    && cuts.contains(*from, *to)
-                {
-                    *event = Event::Cut;
-                    self.stats.dropped_by_partition += 1;
-                }
+            self.cut_in_flight(cuts);
+        }
+    }
+
+    /// What waits at a paused process has arrived, and is not in flight.
+    fn cut_in_flight(&mut self, cuts: &Cuts) {
+        let arrived: BTreeSet<Slot> = self
+            .processes
+            .iter()
+            .flat_map(|process| &process.backlog)
+            .copied()
+            .collect();
+        let mut dropped = Vec::new();
+        for (slot, event) in self.queue.iter_mut() {
+            if let Event::Deliver { from, to, .. } = *event
+                && cuts.contains(from, to)
+                && !arrived.contains(&slot)
+            {
+                *event = Event::Cut;
+                dropped.push((from, to));
             }
+        }
+        for (from, to) in dropped {
+            self.stats.dropped_by_partition += 1;
+            self.trace_detail(|| What::Drop {
+                from,
+                to,
+                why: "cut in flight",
+            });
         }
     }
 
@@ -410,6 +444,18 @@ impl<N: Node> World<N> {
     /// Gives every link this profile from now on.
     pub fn set_links(&mut self, profile: &LinkProfile) {
         self.network.set_all(profile);
+    }
+
+    /// Gives one link this profile from now on. Nothing happens if one of the nodes does not exist.
+    pub fn set_link(&mut self, from: NodeId, to: NodeId, profile: &LinkProfile) {
+        if from.index().max(to.index()) < self.nodes.len() {
+            self.network.set(from, to, profile);
+        }
+    }
+
+    /// Makes every disk take this long to sync from now on.
+    pub fn set_sync_latency(&mut self, latency: &Latency) {
+        self.sync_delays = Delays::new(latency);
     }
 
     /// Lets everything happen that is due by `until`. Shows the cluster to the observer after each

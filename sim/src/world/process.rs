@@ -26,6 +26,8 @@ pub(super) struct Process<N: Node> {
     pub(super) config: N::Config,
     /// How often the process has crashed. Events carry the incarnation they are meant for.
     pub(super) incarnation: u32,
+    /// Whether its start is in the queue.
+    pub(super) starting: bool,
     /// The stream of this incarnation; made when it starts.
     pub(super) rng: Option<Rng>,
     pub(super) timers: Timers<N::Timer>,
@@ -42,6 +44,7 @@ impl<N: Node> Process<N> {
         Process {
             config,
             incarnation: 0,
+            starting: false,
             rng: None,
             timers: Timers::new(),
             disk: Disk::empty(),
@@ -53,6 +56,7 @@ impl<N: Node> Process<N> {
 
     pub(super) fn crash(&mut self) {
         self.incarnation += 1;
+        self.starting = false;
         self.rng = None;
         self.timers.clear();
         self.disk.crash();

@@ -25,7 +25,7 @@ pub(super) struct Queue<E> {
 }
 
 /// An event that is no longer in the heap but still in the slab.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Slot(u32);
 
 impl<E> Queue<E> {
@@ -103,8 +103,10 @@ impl<E> Queue<E> {
     }
 
     /// All waiting events, to change some of them in place (cut messages in flight). Order by slot.
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut E> {
-        self.events.iter_mut().map(|(_, event)| event)
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (Slot, &mut E)> {
+        self.events
+            .iter_mut()
+            .map(|(slot, event)| (Slot(slot as u32), event))
     }
 }
 

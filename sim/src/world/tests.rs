@@ -451,3 +451,30 @@ fn the_digest_is_of_what_happened_and_neither_tracing_nor_forking_changes_it() {
     assert_eq!(plain, digest(traced.clone()), "from a fork");
     assert_eq!(plain, digest(traced));
 }
+
+#[test]
+fn what_waits_at_a_paused_process_has_arrived_and_cannot_be_cut() {
+    let mut world = world(vec![Step::Send(1, 1)], vec![]);
+    run(&mut world, 1);
+    world.pause(B);
+    run(&mut world, 20);
+    let cuts: Cuts = serde_json::from_str(r#"{"n1": ["n2"]}"#).unwrap();
+    world.cut(&cuts, true);
+    world.resume(B);
+    run(&mut world, 30);
+    assert_eq!(seen(&world, B), [(20, Seen::Message(1))]);
+}
+
+#[test]
+fn a_link_may_differ_from_the_others_in_one_direction() {
+    let mut world = world(vec![Step::Send(1, 1)], vec![Step::Send(0, 2)]);
+    let slow = LinkProfile {
+        latency: Latency::constant(Span::from_millis(70)),
+        ..LinkProfile::default()
+    };
+    world.set_link(A, B, &slow);
+    world.set_link(A, NodeId::from_index(9), &slow);
+    run(&mut world, 100);
+    assert_eq!(seen(&world, A), [(10, Seen::Message(2))]);
+    assert_eq!(seen(&world, B), [(70, Seen::Message(1))]);
+}

@@ -1,0 +1,127 @@
+//! `splitbrain shrink`, and the shrinking at the end of `splitbrain run`.
+
+use super::{Status, count, print};
+use crate::catalog;
+use anyhow::{Context as _, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+use splitbrain::Seed;
+use splitbrain::case::Case;
+use splitbrain::report::{FailureFolder, write_run};
+use splitbrain::run::Script;
+use splitbrain::shrink::{Shrunk, shrink};
+use std::path::{Path, PathBuf};
+
+/// How many runs shrinking may take unless it is said otherwise.
+pub(super) const BUDGET_RUNS: u64 = 3000;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// A replay file, or the failure folder that holds one
+    #[arg(value_name = "FILE-OR-FOLDER")]
+    path: PathBuf,
+    /// Stop after about so many runs
+    #[arg(long, value_name = "RUNS", default_value_t = BUDGET_RUNS)]
+    budget: u64,
+    /// Where the small run is written down; by default beside the file, in a folder `shrunk`
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+}
+
+pub(super) fn command(arguments: &Arguments) -> anyhow::Result<Status> {
+    let (case, replay) = catalog::load_replay(&arguments.path)?;
+    let (faults, operations) = replay.decisions();
+    let property = &replay.finding.property;
+    let Some(shrunk) = shrunk(
+        &*case,
+        replay.seed,
+        &replay.script,
+        property,
+        arguments.budget,
+    ) else {
+        bail!(
+            "{}: a replay from other code: it recorded a violation of {property}, and the run does not violate it now",
+            arguments.path.display()
+        );
+    };
+    let beside = if arguments.path.is_dir() {
+        arguments.path.clone()
+    } else {
+        arguments
+            .path
+            .parent()
+            .map_or_else(PathBuf::new, Path::to_owned)
+    };
+    let folder = arguments
+        .report
+        .clone()
+        .unwrap_or_else(|| beside.join("shrunk"));
+    let written = write(&folder, &shrunk, replay.seed)?;
+    print(|out| {
+        writeln!(out, "{}: {}", case.name(), case.summary())?;
+        let from = format!(
+            "{} and {}",
+            count(faults as u64, "fault"),
+            count(operations as u64, "operation")
+        );
+        writeln!(
+            out,
+            "seed {}, shrunk from {from} to {} in {} runs\n",
+            replay.seed,
+            in_words(&shrunk),
+            shrunk.runs
+        )?;
+        writeln!(
+            out,
+            "{}\n{} at {}: {}",
+            written.timeline, property, shrunk.finding.at, shrunk.finding.what
+        )?;
+        writeln!(
+            out,
+            "replay: splitbrain replay {}",
+            written.folder.display()
+        )
+    })?;
+    Ok(Status::Valid)
+}
+
+/// Shrinks a failing run, with a line of progress on a terminal.
+pub(super) fn shrunk(
+    case: &dyn Case,
+    seed: Seed,
+    script: &Script<Value>,
+    property: &str,
+    budget_runs: u64,
+) -> Option<Shrunk> {
+    let bar = ProgressBar::new(budget_runs);
+    if let Ok(style) =
+        ProgressStyle::with_template("shrinking [{bar:30}] {human_pos} runs, {msg} left")
+    {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    let mut show = |runs, left| {
+        bar.set_position(runs);
+        bar.set_message(format!("{left} faults and operations"));
+    };
+    let shrunk = shrink(case, seed, script, property, budget_runs, &mut show);
+    bar.finish_and_clear();
+    shrunk
+}
+
+/// Writes the small run down.
+pub(super) fn write(folder: &Path, shrunk: &Shrunk, seed: Seed) -> anyhow::Result<FailureFolder> {
+    write_run(folder, &*shrunk.case, seed, &shrunk.script)?
+        .context("the small run failed only once")
+}
+
+/// `2 faults and 3 operations`.
+pub(super) fn in_words(shrunk: &Shrunk) -> String {
+    let Script { faults, operations } = &shrunk.script;
+    let faults = faults.as_ref().map_or(0, Vec::len) as u64;
+    let operations = operations.as_ref().map_or(0, Vec::len) as u64;
+    format!(
+        "{} and {}",
+        count(faults, "fault"),
+        count(operations, "operation")
+    )
+}
