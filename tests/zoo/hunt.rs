@@ -100,6 +100,28 @@ impl Hunter<'_> {
         })
     }
 
+    /// Replays a small run that caught this bug once, which must show it still: the same file is valid without the patch.
+    pub(crate) fn reproduces(&self, regression: &Path, patch: &Patch) -> anyhow::Result<()> {
+        let mut command = Command::new(self.program);
+        command
+            .current_dir(self.folder)
+            .stdin(Stdio::null())
+            .arg("replay")
+            .arg(std::path::absolute(regression)?);
+        let output = command
+            .output()
+            .with_context(|| format!("cannot run {}", self.program.display()))?;
+        ensure!(
+            output.status.code() == Some(1),
+            "{}: it does not show {} any more: {}\n(a new one is written below target/zoo/failures/{} when the bug is caught)",
+            regression.display(),
+            patch.bug,
+            String::from_utf8_lossy(&output.stderr).trim_end(),
+            patch.bug
+        );
+        Ok(())
+    }
+
     /// The first violation in a series of seeds.
     pub(crate) fn first_failure(
         &self,

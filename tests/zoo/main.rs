@@ -187,6 +187,12 @@ impl Cage<'_> {
             .build()
             .with_context(|| format!("{file}: the patched code does not compile"))?;
         let report = self.report(&patch.bug)?;
+        let regression = patch.regression();
+        if regression.exists() {
+            self.progress.set_message("replaying its regression");
+            self.hunter(&program, &report)
+                .reproduces(&regression, patch)?;
+        }
         let (budget, masters) = (self.budget(patch), self.arguments.masters);
         let mut hunts = Vec::new();
         for master in 0..masters {

@@ -80,6 +80,18 @@ impl Patch {
         })
     }
 
+    /// Where the small run lies that caught it once: in the folder `regressions` beside that of the patch.
+    pub(crate) fn regression(&self) -> PathBuf {
+        let folder = self
+            .file
+            .parent()
+            .and_then(Path::parent)
+            .unwrap_or(Path::new(""));
+        folder
+            .join("regressions")
+            .join(format!("{}.json", self.bug))
+    }
+
     /// What `splitbrain run` is asked for: a TOML file may lie beside the patch, or in the workspace.
     pub(crate) fn scenario_to_run(&self) -> anyhow::Result<PathBuf> {
         let scenario = Path::new(&self.scenario);

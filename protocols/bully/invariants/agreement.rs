@@ -22,7 +22,7 @@ pub struct Agreement {
     processes: Vec<(Status, Option<Time>)>,
     changed: Time,
     whole: bool,
-    /// The last event. What happens to a process between events is not shown to an invariant.
+    /// The last event that was seen.
     seen: Time,
     /// Whom all must obey, once the time to settle is over.
     settled: Option<NodeId>,

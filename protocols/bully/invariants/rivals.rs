@@ -57,7 +57,8 @@ impl Rivals {
         opposed: impl Fn(NodeId, NodeId) -> bool,
     ) -> Option<Pair> {
         self.follow(cluster, touched);
-        // A pause is no event. But a running coordinator lets no more than a heartbeat pass without one.
+        // A running coordinator lets no more than a heartbeat pass without an event. After a longer silence (all were
+        // paused, or nobody asked) the time that was not seen is not held against anybody.
         let stopped = cluster.now.since(self.seen) > self.heartbeat;
         self.seen = cluster.now;
         if stopped || self.coordinators.len() < 2 {
