@@ -85,7 +85,10 @@ impl Node for Single {
             Op::Read if self.quirk == Quirk::Lie => {
                 cx.complete(id, Outcome::Ok(Ret::Value(Some(-1))));
             }
-            Op::Read => cx.complete(id, Outcome::Ok(Ret::Value(self.value))),
+            Op::Read => {
+                cx.sync(); // what it answers must not be lost
+                cx.complete(id, Outcome::Ok(Ret::Value(self.value)));
+            }
             Op::Write(value) => {
                 self.value = Some(value);
                 cx.append(value);
@@ -455,5 +458,34 @@ fn faults_that_do_nothing_are_no_faults() {
 #[test]
 fn healing_heals_the_disks() {
     let slow = "[network]\nsync = { min = '1ms', mean = '2ms', tail = '1', tail_max = '60s' }\n[require]\nops_ok = 0";
-    assert_eq!(verdict("none", slow), Verdict::Valid);
+    let case = case("none", slow);
+    let script = Script {
+        faults: None,
+        operations: Some(Vec::new()),
+    };
+    for seed in 0..30 {
+        let report = case.run(Seed(seed), &script, None);
+        assert_eq!(report.verdict, Verdict::Valid, "seed {seed}");
+    }
+}
+
+#[test]
+fn what_happens_after_healing_does_not_count_as_evidence() {
+    let idle = "[require]\nops_ok = 1";
+    let case = case("none", idle);
+    assert_eq!(
+        case.run(Seed(1), &Script::DRAWN, None).verdict,
+        Verdict::Valid
+    );
+    // Nobody asks for anything in the safety phase; only the final read takes effect.
+    let script = Script {
+        faults: None,
+        operations: Some(Vec::new()),
+    };
+    let report = case.run(Seed(1), &script, None);
+    assert_eq!(report.stats.ops_ok, 1);
+    assert!(matches!(
+        report.verdict,
+        Verdict::Unknown(Unknown::Vacuous(_))
+    ));
 }
