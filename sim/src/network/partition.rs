@@ -73,6 +73,7 @@ impl Cuts {
 
     /// Draws a partition of this shape. A `victim` gets the bad place: the small side, the isolation, the muted link,
     /// the bridge. Clients fall on a random side where there are sides.
+    /// On a ring all places are alike, and a victim changes nothing.
     pub fn draw(
         shape: Shape,
         servers: &[NodeId],

@@ -224,27 +224,13 @@ impl<N: Node> World<N> {
         );
         self.trace_note(|| What::Start { node, incarnation });
         let process = &mut self.processes[index];
+        process.starting = false;
         let journal = process.disk.journal();
-        let mut next_sync = process.next_sync;
         let config = process.config.clone();
-        let notes = self.trace.is_some().then_some(&mut self.notes);
-        let rng = process.rng(self.seed, node);
-        let mut cx = Context::new(
-            node,
-            self.now,
-            rng,
-            &mut next_sync,
-            &mut self.effects,
-            notes,
-        );
-        self.running = Some(node);
-        let state = N::start(&config, journal, &mut cx);
-        self.running = None;
-        self.processes[index].next_sync = next_sync;
-        self.nodes[index] = Some(state);
         self.status[index] = Status::Up;
-        self.processes[index].starting = false;
-        self.carry_out(node);
+        self.enter(node, |state, cx| {
+            *state = Some(N::start(&config, journal, cx));
+        });
         Handled::At(node)
     }
 
@@ -260,11 +246,16 @@ impl<N: Node> World<N> {
     /// Calls a handler of a node that is up, and carries out what it did.
     #[inline]
     fn call(&mut self, node: NodeId, handler: impl FnOnce(&mut N, &mut Context<'_, N>)) {
+        self.enter(node, |state, cx| match state {
+            Some(state) => handler(state, cx),
+            None => debug_assert!(false, "a handler is called on a node that is up"),
+        });
+    }
+
+    /// Lends out the state of a node with a context, and carries out what was done through it.
+    #[inline]
+    fn enter(&mut self, node: NodeId, handler: impl FnOnce(&mut Option<N>, &mut Context<'_, N>)) {
         let process = &mut self.processes[node.index()];
-        let Some(state) = &mut self.nodes[node.index()] else {
-            debug_assert!(false, "a handler is called on a node that is up");
-            return;
-        };
         let mut next_sync = process.next_sync;
         let notes = self.trace.is_some().then_some(&mut self.notes);
         let rng = process.rng(self.seed, node);
@@ -277,7 +268,7 @@ impl<N: Node> World<N> {
             notes,
         );
         self.running = Some(node);
-        handler(state, &mut cx);
+        handler(&mut self.nodes[node.index()], &mut cx);
         self.running = None;
         process.next_sync = next_sync;
         self.carry_out(node);
