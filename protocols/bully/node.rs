@@ -153,6 +153,8 @@ impl Node for Member {
     type Ret = Option<NodeId>;
     type Config = Config;
 
+    const ROLES: &'static [&'static str] = &["electing", "waiting", "obeying", "coordinating"];
+
     /// A member that recovers does not know what happened meanwhile: it holds an election, like one that is new.
     fn start(config: &Config, _: Journal<Nothing>, cx: &mut Context<'_, Self>) -> Member {
         let mut member = Member {
@@ -192,6 +194,15 @@ impl Node for Member {
                 self.enter(Role::Coordinating, cx);
                 self.tell_everybody(Message::Heartbeat, cx);
             }
+        }
+    }
+
+    fn role(&self) -> &'static str {
+        match self.role {
+            Role::Electing => "electing",
+            Role::Waiting => "waiting",
+            Role::Obeying(_) => "obeying",
+            Role::Coordinating => "coordinating",
         }
     }
 

@@ -123,7 +123,11 @@ impl Server {
         cx: &mut Context<'_, Peer>,
     ) -> Server {
         let id = cx.id();
-        let recovered = Recovered::from(journal);
+        let recovered = Recovered::from(journal).unwrap_or_else(|lost| {
+            // To vote or to acknowledge without knowing what was promised before could break any promise.
+            cx.halt(lost.to_string());
+            Recovered::nothing()
+        });
         if let Some(records) = recovered.compacted() {
             cx.compact(records);
             cx.sync();

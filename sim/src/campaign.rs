@@ -196,11 +196,25 @@ impl Summary {
         false
     }
 
+    /// Every run must end with so much destroyed that it could not be live.
+    fn met_unrecoverable(&self) -> Met {
+        let other = |(_, why): &&(Seed, Unknown)| !matches!(why, Unknown::Unrecoverable(_));
+        match self.unknowns.iter().find(other) {
+            Some((seed, why)) => Met::Unknown(format!("seed {seed} proves nothing: {why}")),
+            None if self.valid > 0 => Met::No(format!(
+                "{} of {} seeds recovered, which nobody could have expected",
+                self.valid, self.seeds
+            )),
+            None if self.seeds == 0 => Met::Unknown("no seed was run".to_owned()),
+            None => Met::Yes,
+        }
+    }
+
     /// Whether this is what the scenario expects.
     pub fn met(&self, case: &dyn Case) -> Met {
         let expect = case.expect();
         let expected = match expect.verdict {
-            ExpectedVerdict::Valid => None,
+            ExpectedVerdict::Valid | ExpectedVerdict::Unrecoverable => None,
             ExpectedVerdict::Violation => expect.property.as_deref(),
         };
         if let Some((seed, finding)) = self
@@ -214,6 +228,7 @@ impl Summary {
             ));
         }
         match expected {
+            None if expect.verdict == ExpectedVerdict::Unrecoverable => self.met_unrecoverable(),
             None => match self.unknowns.first() {
                 Some((seed, why)) => Met::Unknown(format!(
                     "{} of {} seeds prove nothing; seed {seed}: {why}",

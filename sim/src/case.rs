@@ -5,12 +5,12 @@ use crate::panics;
 use crate::protocol::{OpOf, Protocol};
 use crate::replay::{self, Replay, ReplayError};
 use crate::run::{self, Finding, HARNESS_PROPERTIES, Request, Script, Verdict};
-use crate::scenario::{self, Expect, Require, ScenarioError, ScenarioOf};
+use crate::scenario::{self, Expect, Require, ScenarioError, ScenarioOf, Victims};
 use crate::span::Span;
 use crate::world::{Stats, Trace, TraceDetail};
 use serde::Deserialize as _;
 use serde_json::Value;
-use splitbrain_core::{Seed, Time};
+use splitbrain_core::{Node as _, Seed, Time};
 use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::path::Path;
@@ -28,6 +28,8 @@ pub struct Report {
     pub stats: Stats,
     /// How long it lasted in virtual time.
     pub virtual_time: Time,
+    /// Which sources of faults there were and how often they came, if the scenario leaves that to the seed.
+    pub swarm: Option<String>,
     /// The faults that were injected, resolved.
     pub faults: Vec<Injection>,
     /// The operations that clients began, if a trace was asked for.
@@ -200,6 +202,20 @@ fn check_with_protocol<P: Protocol>(
             "nobody is there to ask for operations: expected clients = 1 or more",
         ));
     }
+    for (index, spec) in scenario.nemesis.iter().enumerate() {
+        if let Some(Victims::Role(word)) = &spec.victims
+            && !P::Node::ROLES.contains(&&**word)
+        {
+            let roles = P::Node::ROLES.join(", ");
+            let what = format!(
+                "`{word}` names no victims: expected one of {}, a role of {} ({roles}), or a node like n1",
+                Victims::names(),
+                P::NAME
+            );
+            let path = ["nemesis", &index.to_string(), "victims"];
+            return Err(scenario::Invalid::new(&path, what));
+        }
+    }
     let invariants = P::invariants(&scenario.settings);
     let known: Vec<&str> = invariants
         .iter()
@@ -327,6 +343,7 @@ impl<P: Protocol> Case for Prepared<P> {
                     digest: run.digest,
                     stats: run.stats,
                     virtual_time: run.virtual_time,
+                    swarm: run.swarm,
                     faults: run.faults,
                     operations,
                     trace: run.trace,
@@ -344,6 +361,7 @@ impl<P: Protocol> Case for Prepared<P> {
                 digest: 0,
                 stats: Stats::default(),
                 virtual_time: Time::ZERO,
+                swarm: None,
                 faults: Vec::new(),
                 operations: None,
                 trace: None,

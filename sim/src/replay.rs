@@ -221,6 +221,9 @@ pub(crate) fn parse<P: Protocol>(
                 "there is no {node}: the cluster has {nodes} nodes"
             )));
         }
+        if let Err(what) = injection.fault.validate() {
+            return Err(wrong(&what));
+        }
         if injection.lasting == Span::default() {
             return Err(wrong("lasting: expected more than no time"));
         }

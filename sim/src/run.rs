@@ -67,6 +67,8 @@ pub struct Run<P: Protocol> {
     pub stats: Stats,
     /// How long it lasted in virtual time.
     pub virtual_time: Time,
+    /// Which sources of faults there were and how often they came, if the scenario leaves that to the seed.
+    pub swarm: Option<String>,
     /// The faults that were injected, resolved.
     pub faults: Vec<Injection>,
     /// The operations that clients began in the safety phase.

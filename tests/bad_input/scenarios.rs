@@ -55,7 +55,7 @@ fn wrong_values() {
         (11, "\"1%\"", "\"4294967296/4294967297\"", "is not a probability"),
         (14, "20", "0", "0 is out of range: expected 1 to 1000000"),
         (14, "20", "10_000_000", "10000000 is out of range: expected 1 to 1000000"),
-        (18, "\"partition\"", "\"meteor\"", "unknown variant `meteor`, expected one of `partition`, `crash`, `pause`"),
+        (18, "\"partition\"", "\"meteor\"", "unknown variant `meteor`, expected one of `partition`, `degrade`, `clog`"),
         (18, "at = \"1s\"", "", "nemesis.0.fault: expected either `at` (fixed times) or `every` (random ones)"),
         (18, "at = \"1s\"", "at = \"1s\"\nevery = \"1s\"", "expected either `at` (fixed times) or `every` (random ones)"),
         (19, "\"halves\"", "\"thirds\"", "unknown variant `thirds`, expected one of `halves`"),

@@ -43,6 +43,8 @@ pub enum Effect<N: Node> {
         /// How it ended.
         outcome: Outcome<N::Ret>,
     },
+    /// End the process; what follows in the same call does not happen.
+    Halt(String),
 }
 
 /// What a handler sees of the world, and what it may do to it.
@@ -55,6 +57,7 @@ pub enum Effect<N: Node> {
 pub struct Context<'a, N: Node> {
     id: NodeId,
     now: Time,
+    wall_clock: Time,
     rng: &'a mut Rng,
     next_sync: &'a mut SyncId,
     effects: &'a mut Vec<Effect<N>>,
@@ -75,6 +78,7 @@ impl<'a, N: Node> Context<'a, N> {
         Context {
             id,
             now,
+            wall_clock: now,
             rng,
             next_sync,
             effects,
@@ -82,14 +86,27 @@ impl<'a, N: Node> Context<'a, N> {
         }
     }
 
+    /// The same with a wall clock that does not agree with the monotonic one; for kernels, hosts and tests.
+    #[must_use]
+    pub fn with_wall_clock(self, wall_clock: Time) -> Context<'a, N> {
+        Context { wall_clock, ..self }
+    }
+
     /// This node.
     pub fn id(&self) -> NodeId {
         self.id
     }
 
-    /// This node's clock.
+    /// This node's monotonic clock: never goes back, jumps nowhere, and may run too fast or too slow (drift). Timers run
+    /// by it. It says nothing about the clocks of others.
     pub fn now(&self) -> Time {
         self.now
+    }
+
+    /// This node's wall clock: near true time while somebody sets it right, and no further. It may be off, and jump forward
+    /// and back at any time. A protocol whose safety depends on it is wrong unless it says so.
+    pub fn wall_clock(&self) -> Time {
+        self.wall_clock
     }
 
     /// This node's own stream of randomness, a new one in each incarnation.
@@ -136,7 +153,7 @@ impl<'a, N: Node> Context<'a, N> {
     }
 
     /// Makes everything appended so far durable, and holds every message and answer that follows until it is.
-    /// [`Node::on_synced`] is called with the returned id when that has happened.
+    /// [`Node::on_synced`] is called with the returned id when that has happened, and [`Node::on_sync_failed`] if it never will.
     #[inline]
     pub fn sync(&mut self) -> SyncId {
         let id = *self.next_sync;
@@ -150,6 +167,13 @@ impl<'a, N: Node> Context<'a, N> {
     #[inline]
     pub fn complete(&mut self, id: OpId, outcome: Outcome<N::Ret>) {
         self.effects.push(Effect::Complete { id, outcome });
+    }
+
+    /// Ends this process: nothing that follows in this call happens, and what was not synced may be lost, as in a crash.
+    /// For a node that cannot go on and must not guess: its disk is damaged, a sync has failed. It stays down until
+    /// somebody starts it again.
+    pub fn halt(&mut self, reason: impl Into<String>) {
+        self.effects.push(Effect::Halt(reason.into()));
     }
 
     /// Says in words what just happened ("becomes leader of term 3"), for traces and timelines. Costs nothing when

@@ -15,14 +15,12 @@ pub(super) fn without<T: Clone>(items: &[T], place: usize, size: usize) -> Vec<T
 /// The same fault, done to one node less or for a shorter time; the mildest first.
 pub(super) fn milder(injection: &Injection) -> Vec<Injection> {
     let mut milder = Vec::new();
-    if let Fault::Crash { nodes } | Fault::Pause { nodes } = &injection.fault
-        && nodes.len() > 1
-    {
-        for place in 0..nodes.len() {
+    let nodes = injection.fault.nodes();
+    let is_partition = matches!(injection.fault, Fault::Partition { .. });
+    if nodes.len() > 1 && !is_partition {
+        for &spared in &nodes {
             let mut less = injection.clone();
-            if let Fault::Crash { nodes } | Fault::Pause { nodes } = &mut less.fault {
-                nodes.remove(place);
-            }
+            less.fault.retain(|node| node != spared);
             milder.push(less);
         }
     }
@@ -56,12 +54,7 @@ pub(super) fn without_client(
         return None;
     }
     for injection in script.faults.iter_mut().flatten() {
-        match &mut injection.fault {
-            Fault::Partition { cuts, .. } => cuts.forget(|id| id.index() == node),
-            Fault::Crash { nodes } | Fault::Pause { nodes } => {
-                nodes.retain(|id| id.index() != node);
-            }
-        }
+        injection.fault.retain(|id| id.index() != node);
     }
     Some(script)
 }
@@ -85,7 +78,7 @@ mod tests {
         let crash = Injection {
             at: Span::from_secs(1),
             lasting: Span::from_millis(1237),
-            fault: Fault::Crash { nodes },
+            fault: Fault::Pause { nodes },
         };
         let milder = milder(&crash);
         let nodes: Vec<usize> = milder
