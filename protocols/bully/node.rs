@@ -233,7 +233,7 @@ mod tests {
                 Effect::Send { to, message } => did.sent.push((to, message)),
                 Effect::SetTimer { timer, .. } => did.armed = Some(timer),
                 Effect::Complete { outcome, .. } => did.answers.push(outcome),
-                Effect::CancelTimer(_) => {}
+                Effect::CancelTimer(_) | Effect::Probe(_) => {}
                 other => panic!("a member never does {other:?}"),
             }
         }

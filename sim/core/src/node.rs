@@ -30,6 +30,10 @@ pub trait Node: Clone + Sized {
     /// What a node is told when it is created, the same in every incarnation: its peers, its timeouts.
     type Config: Clone + Debug;
 
+    /// Every probe that there is in the handlers, so that those that are never reached are known, too. See
+    /// [`probe!`](crate::probe!).
+    const PROBES: &'static [&'static str] = &[];
+
     /// Starts the node, for the first time (the journal is empty) or again after a crash, with what was durable.
     fn start(
         config: &Self::Config,

@@ -87,6 +87,13 @@ impl<R: Clone> Disk<R> {
         segment.durable = segment.durable.max(mark.len);
     }
 
+    /// Whether there are records that a crash would lose.
+    pub(super) fn has_unsynced(&self) -> bool {
+        self.segments
+            .iter()
+            .any(|segment| !segment.committed || segment.durable < segment.records.len())
+    }
+
     /// The power fails: what is not durable is gone.
     pub(super) fn crash(&mut self) {
         self.segments.truncate(1);

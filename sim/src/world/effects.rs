@@ -40,6 +40,7 @@ impl<N: Node> World<N> {
             Effect::Append(record) => process.disk.append(record),
             Effect::Compact(records) => process.disk.compact(records),
             Effect::Sync(sync) => self.sync(node, sync),
+            Effect::Probe(index) => self.reach(node, index),
         }
     }
 

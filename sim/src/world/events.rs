@@ -1,6 +1,7 @@
 //! Taking events from the queue and calling handlers.
 
 use super::disk::Mark;
+use super::probes::own;
 use super::queue::{Position, Slot};
 use super::timers::Reached;
 use super::{
@@ -90,6 +91,10 @@ impl<N: Node> World<N> {
                 // The disk goes on while the process is stopped; only the news must wait.
                 self.processes[node.index()].disk.durable(mark);
                 self.processes[node.index()].backlog.push(slot);
+                self.reach_own(
+                    node,
+                    own!("a sync became durable while its process was paused"),
+                );
                 return Handled::Nothing;
             }
             _ => {}
@@ -134,6 +139,12 @@ impl<N: Node> World<N> {
             && self.processes[to.index()].incarnation == incarnation;
         if !alive {
             self.stats.dropped_at_dead_node += 1;
+            if self.status[to.index()] == Status::Up {
+                self.reach_own(
+                    to,
+                    own!("a message from before a crash arrived after the restart"),
+                );
+            }
             self.trace_detail(|| What::Drop {
                 from,
                 to,

@@ -7,6 +7,7 @@ mod digest;
 mod disk;
 mod effects;
 mod events;
+pub(crate) mod probes;
 mod process;
 mod queue;
 mod stats;
@@ -20,6 +21,7 @@ use crate::network::{Cuts, Delays, Latency, LinkProfile, Network};
 use crate::panics;
 use digest::Digest;
 use disk::Mark;
+use probes::own;
 use process::Process;
 use queue::{Queue, Slot};
 use splitbrain_check::{History, ProcessId};
@@ -172,6 +174,8 @@ pub struct World<N: Node> {
     history: History<N::Op, N::Ret>,
     digest: Digest,
     stats: Stats,
+    /// How often each probe was reached: those of the nodes, then those of the kernel.
+    probes: Vec<u64>,
     /// Scratch space of a handler call, kept for its capacity.
     effects: Vec<Effect<N>>,
     notes: Vec<String>,
@@ -210,6 +214,7 @@ impl<N: Node> World<N> {
             history: History::new(),
             digest: Digest::new(),
             stats: Stats::default(),
+            probes: probes::unreached::<N>(),
             effects: Vec::new(),
             notes: Vec::new(),
             trace: None,
@@ -314,6 +319,7 @@ impl<N: Node> World<N> {
         self.nodes[index] = None;
         self.status[index] = Status::Down;
         self.disturbed.push(node);
+        self.reach_what_a_crash_loses(node);
         let process = &mut self.processes[index];
         process.crash();
         for slot in process.backlog.drain(..) {
@@ -362,6 +368,12 @@ impl<N: Node> World<N> {
             self.status[node.index()] = Status::Up;
             self.disturbed.push(node);
             let mut backlog = std::mem::take(&mut self.processes[node.index()].backlog);
+            if !backlog.is_empty() {
+                self.reach_own(
+                    node,
+                    own!("a paused process found a backlog when it resumed"),
+                );
+            }
             for slot in backlog.drain(..) {
                 let position = self.queue.next_position(self.now);
                 if let Event::Timer { slot: number, .. } = *self.queue.get(slot) {
@@ -422,6 +434,7 @@ impl<N: Node> World<N> {
         }
         for (from, to) in dropped {
             self.stats.dropped_by_partition += 1;
+            self.reach_own(to, own!("a message was cut in flight"));
             self.trace_detail(|| What::Drop {
                 from,
                 to,
