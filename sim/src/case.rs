@@ -7,7 +7,7 @@ use crate::replay::{self, Replay, ReplayError};
 use crate::run::{self, Finding, HARNESS_PROPERTIES, Request, Script, Verdict};
 use crate::scenario::{self, Expect, Require, ScenarioError, ScenarioOf};
 use crate::span::Span;
-use crate::world::{Stats, Trace, TraceDetail};
+use crate::world::{Stats, Trace, TraceDetail, probes};
 use serde::Deserialize as _;
 use serde_json::Value;
 use splitbrain_core::{Seed, Time};
@@ -26,6 +26,8 @@ pub struct Report {
     pub digest: u64,
     /// What happened, counted.
     pub stats: Stats,
+    /// How often each probe was reached, in the order of [`Case::probes`].
+    pub probes: Vec<u64>,
     /// How long it lasted in virtual time.
     pub virtual_time: Time,
     /// The faults that were injected, resolved.
@@ -67,6 +69,10 @@ pub trait Case: Debug + Send + Sync {
     fn summary(&self) -> &str;
     /// What a test expects of it.
     fn expect(&self) -> &Expect;
+    /// Every probe: those of the protocol, then those of the kernel.
+    fn probes(&self) -> Vec<&'static str>;
+    /// The probes that a campaign must reach to prove anything.
+    fn required_probes(&self) -> &[String];
     /// How many nodes it has, servers and clients.
     fn nodes(&self) -> usize;
     /// How many of them are servers.
@@ -222,6 +228,18 @@ fn check_with_protocol<P: Protocol>(
     if let Some(message) = scenario.expect.property.as_ref().and_then(unknown) {
         return Err(scenario::Invalid::new(&["expect", "property"], message));
     }
+    let known: Vec<&str> = probes::names::<P::Node>().collect();
+    for (index, probe) in scenario.require.probes.iter().enumerate() {
+        if !known.contains(&probe.as_str()) {
+            let message = format!(
+                "`{probe}` is no probe of {}: expected one of `{}`",
+                P::NAME,
+                known.join("`, `")
+            );
+            let path = ["require", "probes", &index.to_string()];
+            return Err(scenario::Invalid::new(&path, message));
+        }
+    }
     Ok(())
 }
 
@@ -258,6 +276,14 @@ impl<P: Protocol> Case for Prepared<P> {
 
     fn expect(&self) -> &Expect {
         &self.scenario.expect
+    }
+
+    fn probes(&self) -> Vec<&'static str> {
+        probes::names::<P::Node>().collect()
+    }
+
+    fn required_probes(&self) -> &[String] {
+        &self.scenario.require.probes
     }
 
     fn nodes(&self) -> usize {
@@ -326,6 +352,7 @@ impl<P: Protocol> Case for Prepared<P> {
                     verdict: run.verdict,
                     digest: run.digest,
                     stats: run.stats,
+                    probes: run.probes,
                     virtual_time: run.virtual_time,
                     faults: run.faults,
                     operations,
@@ -343,6 +370,7 @@ impl<P: Protocol> Case for Prepared<P> {
                 }),
                 digest: 0,
                 stats: Stats::default(),
+                probes: Vec::new(),
                 virtual_time: Time::ZERO,
                 faults: Vec::new(),
                 operations: None,

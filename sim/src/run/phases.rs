@@ -264,6 +264,7 @@ impl<'a, P: Protocol> Running<'a, P> {
             dropped_by_partition,
             dropped_by_loss,
             duplicated,
+            probes: _, // of a whole campaign, never of one run
         } = self.scenario.require;
         let stats = &self.safety_stats;
         let required = [
@@ -292,6 +293,7 @@ impl<'a, P: Protocol> Running<'a, P> {
             verdict,
             digest: self.world.digest(),
             stats: *self.world.stats(),
+            probes: self.world.probes().map(|(_, times)| times).collect(),
             virtual_time: self.world.now(),
             faults: self.faults.injected,
             operations: self.clients.begun,

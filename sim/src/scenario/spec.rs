@@ -352,7 +352,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
 }
 
 /// What must have happened for a run to prove anything (law 7). A run that falls short is *unknown: vacuous*.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Require {
     /// Operations that took effect.
@@ -367,6 +367,10 @@ pub struct Require {
     pub dropped_by_loss: u64,
     /// Messages duplicated.
     pub duplicated: u64,
+    /// Probes that some run must reach: not each run, but every [campaign](crate::campaign) of
+    /// [20 seeds](crate::campaign::PROBES_WITHIN_SEEDS) or more. One that reaches less is *unknown*.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<String>,
 }
 
 impl Require {
@@ -378,6 +382,7 @@ impl Require {
         dropped_by_partition: 0,
         dropped_by_loss: 0,
         duplicated: 0,
+        probes: Vec::new(),
     };
 }
 
@@ -390,6 +395,7 @@ impl Default for Require {
             dropped_by_partition: 0,
             dropped_by_loss: 0,
             duplicated: 0,
+            probes: Vec::new(),
         }
     }
 }
