@@ -208,9 +208,7 @@ impl Client {
                 self.ask(cx);
             }
             hint => {
-                if hint.is_some() {
-                    probe!(cx, "a client was sent back and forth, and waited");
-                } else {
+                if hint.is_none() {
                     probe!(cx, "nobody could tell a client who leads");
                 }
                 try_again_after(self.settings.client_backoff_ms, cx);

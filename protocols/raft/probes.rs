@@ -30,7 +30,6 @@ pub(super) const PROBES: &[&str] = &[
     "a deposed leader turned waiting clients away",
     // Clients
     "a client was sent on to the leader",
-    "a client was sent back and forth, and waited",
     "nobody could tell a client who leads",
     "a client asked the next server in turn",
     "a client gave up an operation that may have taken effect",
