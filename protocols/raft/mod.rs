@@ -57,6 +57,7 @@ mod election;
 pub mod invariants;
 mod log;
 mod message;
+mod probes;
 mod progress;
 mod record;
 mod replication;
@@ -124,6 +125,7 @@ impl Node for Peer {
     type Op = kv::Op;
     type Ret = kv::Ret;
     type Config = Config;
+    const PROBES: &'static [&'static str] = probes::PROBES;
 
     const ROLES: &'static [&'static str] = &["follower", "candidate", "leader", "client"];
 

@@ -2,6 +2,7 @@
 
 mod demo;
 mod list;
+mod probes;
 mod replay;
 mod run;
 mod shrink;

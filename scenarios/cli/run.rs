@@ -1,6 +1,6 @@
 //! `splitbrain run`.
 
-use super::{Status, count, print, shrink};
+use super::{Status, count, print, probes, shrink};
 use crate::catalog;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -293,6 +293,7 @@ impl Ran<'_> {
             digest,
             failures,
             unknowns,
+            probes,
         } = &self.summary;
         // A path need not be Unicode, and JSON must be.
         let replay = |folder: &Option<FailureFolder>| {
@@ -328,6 +329,7 @@ impl Ran<'_> {
             "failures": failures.iter().zip(replays).map(failure).collect::<Vec<_>>(),
             "unknowns": unknowns.iter().map(|(seed, why)| serde_json::json!({ "seed": seed, "why": why.to_string() })).collect::<Vec<_>>(),
             "stats": stats,
+            "probes": probes,
         })
     }
 
@@ -368,6 +370,7 @@ impl Ran<'_> {
         if *seeds < self.asked {
             writeln!(out, "  stopped after {seeds} of {} seeds", self.asked)?;
         }
+        probes::print(&self.summary, self.case.required_probes(), out)?;
         let folders = self.folders.iter().map(Option::as_ref);
         let folders = folders.chain(std::iter::repeat(None));
         for ((seed, finding), folder) in failures.iter().zip(folders).take(SHOWN_MAX) {

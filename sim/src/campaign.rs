@@ -6,6 +6,7 @@ use crate::run::{Finding, Script, Unknown, Verdict};
 use crate::scenario::ExpectedVerdict;
 use crate::world::{Stats, TraceDetail};
 use rayon::prelude::*;
+use serde::Serialize;
 use splitbrain_core::{Seed, Time};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -13,6 +14,10 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// How many seeds a thread gets at a time. Results are folded in the order of seeds after each round.
 const ROUND_PER_JOB: u64 = 32;
+
+/// A scenario that requires probes requires them of campaigns of so many seeds or more: no more than `cargo test` runs.
+/// What fewer seeds reach says little, and what a single one reaches nothing.
+pub const PROBES_WITHIN_SEEDS: u64 = 20;
 
 /// One run in so many is done twice and compared (law 1).
 const RERUN_ONE_IN: u64 = 20;
@@ -56,6 +61,17 @@ impl std::fmt::Debug for Watch<'_> {
     }
 }
 
+/// How often a probe was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Probe {
+    /// Its text.
+    pub name: &'static str,
+    /// In how many seeds.
+    pub seeds: u64,
+    /// How often in all of them together.
+    pub times: u64,
+}
+
 /// What a campaign found. The same whatever the number of jobs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -71,6 +87,9 @@ pub struct Summary {
     pub unknown: u64,
     /// What happened, counted.
     pub stats: Stats,
+    /// Every probe: those of the protocol, then those of the kernel. A probe is a place in the code, so both phases of a
+    /// run count.
+    pub probes: Vec<Probe>,
     /// Virtual time in nanoseconds, all runs together.
     pub virtual_ns: u128,
     /// Over the digests of all runs, in the order of seeds.
@@ -95,8 +114,14 @@ pub enum Met {
 impl Campaign {
     /// Runs the seeds.
     pub fn run(&self, case: &dyn Case, watch: Watch<'_>) -> Summary {
+        let unreached = |name| Probe {
+            name,
+            seeds: 0,
+            times: 0,
+        };
         let mut summary = Summary {
             first: Seed(self.seeds.start),
+            probes: case.probes().into_iter().map(unreached).collect(),
             ..Summary::default()
         };
         let pool = rayon::ThreadPoolBuilder::new()
@@ -132,8 +157,11 @@ fn run_one(case: &dyn Case, seed: Seed, watch: Watch<'_>) -> Report {
     let mut report = case.run(seed, &Script::DRAWN, None);
     if derive(seed.0, 1).is_multiple_of(RERUN_ONE_IN) {
         let again = case.run(seed, &Script::DRAWN, None);
-        let same = (again.digest, &again.verdict, again.stats, &again.faults)
-            == (report.digest, &report.verdict, report.stats, &report.faults);
+        let same = again.digest == report.digest
+            && again.verdict == report.verdict
+            && again.stats == report.stats
+            && again.probes == report.probes
+            && again.faults == report.faults;
         if !same {
             let what = first_difference(case, seed);
             report.verdict = Verdict::Invalid(Finding {
@@ -179,6 +207,10 @@ impl Summary {
     fn add(&mut self, report: Report) -> bool {
         self.seeds += 1;
         self.stats += report.stats;
+        for (probe, times) in self.probes.iter_mut().zip(&report.probes) {
+            probe.seeds += u64::from(*times > 0);
+            probe.times += times;
+        }
         self.virtual_ns += u128::from(report.virtual_time.as_nanos());
         self.digest = xxh3_64_with_seed(&report.digest.to_le_bytes(), self.digest);
         match report.verdict {
@@ -210,8 +242,36 @@ impl Summary {
         }
     }
 
-    /// Whether this is what the scenario expects.
+    /// Whether this is what the scenario expects, and has reached the probes that it requires.
     pub fn met(&self, case: &dyn Case) -> Met {
+        match self.met_verdict(case) {
+            Met::Yes => self.missed(case).map_or(Met::Yes, Met::Unknown),
+            not_met => not_met,
+        }
+    }
+
+    /// The required probes that were not reached, where there were seeds enough.
+    fn missed(&self, case: &dyn Case) -> Option<String> {
+        let missed = |name: &&String| {
+            let mut reached = self.probes.iter().filter(|probe| probe.seeds > 0);
+            !reached.any(|probe| probe.name == **name)
+        };
+        let missed: Vec<String> = case
+            .required_probes()
+            .iter()
+            .filter(missed)
+            .map(|name| format!("`{name}`"))
+            .collect();
+        (self.seeds >= PROBES_WITHIN_SEEDS && !missed.is_empty()).then(|| {
+            format!(
+                "none of {} seeds reached {}, which the scenario requires",
+                self.seeds,
+                missed.join(", ")
+            )
+        })
+    }
+
+    fn met_verdict(&self, case: &dyn Case) -> Met {
         let expect = case.expect();
         let expected = match expect.verdict {
             ExpectedVerdict::Valid | ExpectedVerdict::Unrecoverable => None,

@@ -7,7 +7,7 @@ use crate::replay::{self, Replay, ReplayError};
 use crate::run::{self, Finding, HARNESS_PROPERTIES, Request, Script, Verdict};
 use crate::scenario::{self, Expect, Require, ScenarioError, ScenarioOf, Victims};
 use crate::span::Span;
-use crate::world::{Stats, Trace, TraceDetail};
+use crate::world::{Point, Stats, Trace, TraceDetail, probes};
 use serde::Deserialize as _;
 use serde_json::Value;
 use splitbrain_core::{Node as _, Seed, Time};
@@ -26,6 +26,8 @@ pub struct Report {
     pub digest: u64,
     /// What happened, counted.
     pub stats: Stats,
+    /// How often each probe was reached, in the order of [`Case::probes`].
+    pub probes: Vec<u64>,
     /// How long it lasted in virtual time.
     pub virtual_time: Time,
     /// Which sources of faults there were and how often they came, if the scenario leaves that to the seed.
@@ -69,6 +71,10 @@ pub trait Case: Debug + Send + Sync {
     fn summary(&self) -> &str;
     /// What a test expects of it.
     fn expect(&self) -> &Expect;
+    /// Every probe: those of the protocol, then those of the kernel.
+    fn probes(&self) -> Vec<&'static str>;
+    /// The probes that a campaign must reach to prove anything.
+    fn required_probes(&self) -> &[String];
     /// How many nodes it has, servers and clients.
     fn nodes(&self) -> usize;
     /// How many of them are servers.
@@ -203,6 +209,16 @@ fn check_with_protocol<P: Protocol>(
         ));
     }
     for (index, spec) in scenario.nemesis.iter().enumerate() {
+        let points = spec.point.iter().flat_map(|point| point.as_slice());
+        for point in points {
+            if let Point::Probe(probe) = point
+                && !P::Node::PROBES.contains(&&**probe)
+            {
+                let path = ["nemesis", &index.to_string(), "point"];
+                let what = format!("`{probe}` is no probe of {}", P::NAME);
+                return Err(scenario::Invalid::new(&path, what));
+            }
+        }
         if let Some(Victims::Role(word)) = &spec.victims
             && !P::Node::ROLES.contains(&&**word)
         {
@@ -237,6 +253,18 @@ fn check_with_protocol<P: Protocol>(
     }
     if let Some(message) = scenario.expect.property.as_ref().and_then(unknown) {
         return Err(scenario::Invalid::new(&["expect", "property"], message));
+    }
+    let known: Vec<&str> = probes::names::<P::Node>().collect();
+    for (index, probe) in scenario.require.probes.iter().enumerate() {
+        if !known.contains(&probe.as_str()) {
+            let message = format!(
+                "`{probe}` is no probe of {}: expected one of `{}`",
+                P::NAME,
+                known.join("`, `")
+            );
+            let path = ["require", "probes", &index.to_string()];
+            return Err(scenario::Invalid::new(&path, message));
+        }
     }
     Ok(())
 }
@@ -274,6 +302,14 @@ impl<P: Protocol> Case for Prepared<P> {
 
     fn expect(&self) -> &Expect {
         &self.scenario.expect
+    }
+
+    fn probes(&self) -> Vec<&'static str> {
+        probes::names::<P::Node>().collect()
+    }
+
+    fn required_probes(&self) -> &[String] {
+        &self.scenario.require.probes
     }
 
     fn nodes(&self) -> usize {
@@ -342,6 +378,7 @@ impl<P: Protocol> Case for Prepared<P> {
                     verdict: run.verdict,
                     digest: run.digest,
                     stats: run.stats,
+                    probes: run.probes,
                     virtual_time: run.virtual_time,
                     swarm: run.swarm,
                     faults: run.faults,
@@ -360,6 +397,7 @@ impl<P: Protocol> Case for Prepared<P> {
                 }),
                 digest: 0,
                 stats: Stats::default(),
+                probes: Vec::new(),
                 virtual_time: Time::ZERO,
                 swarm: None,
                 faults: Vec::new(),

@@ -72,8 +72,9 @@ fn wrong_values() {
         (27, "[\"50ms\", \"1s\"]", "[\"1s\", \"2s\", \"3s\"]", "expected one duration, or two"),
         (27, "[\"50ms\", \"1s\"]", "[1, 2]", "invalid type: integer `1`"),
         (30, "ops_ok = 1", "ops_ok = -1", "invalid value: integer `-1`"),
+        (31, "ops_ok = 1", "ops_ok = 1\nprobes = [\"a king was crowned\"]", "`a king was crowned` is no probe of raft-kv: expected one of `an election ended without"),
         (32, "\"valid\"", "\"violation\"", "needs the `property` that is to be violated"),
-        (33, "\"valid\"", "\"violated\"", "unknown variant `violated`, expected `valid` or `violation`"),
+        (33, "\"valid\"", "\"violated\"", "unknown variant `violated`, expected one of `valid`, `violation`"),
         (34, "\"valid\"", "\"violation\"\nproperty = \"split-brain\"", "`split-brain` is no property of raft-kv: expected one of"),
     ];
     for &(line, good, bad, expected) in cases {

@@ -45,6 +45,8 @@ pub enum Effect<N: Node> {
     },
     /// End the process; what follows in the same call does not happen.
     Halt(String),
+    /// The handler has come to this place: a position in [`Node::PROBES`].
+    Probe(usize),
 }
 
 /// What a handler sees of the world, and what it may do to it.
@@ -174,6 +176,20 @@ impl<'a, N: Node> Context<'a, N> {
     /// somebody starts it again.
     pub fn halt(&mut self, reason: impl Into<String>) {
         self.effects.push(Effect::Halt(reason.into()));
+    }
+
+    /// Says that the handler has come to the probe at this position in [`Node::PROBES`]. Written as
+    /// [`probe!`](crate::probe!), which finds the position.
+    ///
+    /// # Panics
+    /// If the node has no such probe: the list in scope is not that of the node.
+    #[inline]
+    pub fn probe(&mut self, index: usize) {
+        assert!(
+            index < N::PROBES.len(),
+            "the `PROBES` in scope are not those of the node"
+        );
+        self.effects.push(Effect::Probe(index));
     }
 
     /// Says in words what just happened ("becomes leader of term 3"), for traces and timelines. Costs nothing when

@@ -49,6 +49,7 @@ mod context;
 mod id;
 mod journal;
 mod node;
+mod probe;
 mod ratio;
 mod seed;
 mod time;
@@ -58,6 +59,8 @@ pub use context::{Context, Effect};
 pub use id::{NodeId, NotANode, OpId, SyncId};
 pub use journal::{Damage, Journal};
 pub use node::{Node, Outcome, SyncError};
+#[doc(hidden)]
+pub use probe::position as probe_position;
 pub use ratio::{NotARatio, Ratio};
 pub use seed::{Purpose, Rng, Seed};
 pub use time::{Time, nanos};

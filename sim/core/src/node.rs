@@ -30,6 +30,10 @@ pub trait Node: Clone + Sized {
     /// What a node is told when it is created, the same in every incarnation: its peers, its timeouts.
     type Config: Clone + Debug;
 
+    /// Every probe that there is in the handlers, so that those that are never reached are known, too. See
+    /// [`probe!`](crate::probe!).
+    const PROBES: &'static [&'static str] = &[];
+
     /// The words that [`role`](Node::role) may say.
     const ROLES: &'static [&'static str] = &[];
 

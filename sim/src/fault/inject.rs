@@ -70,7 +70,7 @@ fn carry_out<N: Node>(world: &mut World<N>, fault: &Fault, victims: Vec<NodeId>)
             Undo::Restart(with_incarnations(world, &victims))
         }
         Fault::CrashAt { point, .. } => {
-            Undo::End(world.arm(&victims, *point), "no longer to crash", victims)
+            Undo::End(world.arm(&victims, point), "no longer to crash", victims)
         }
         Fault::Wipe { .. } => {
             victims.iter().for_each(|&node| world.wipe(node));

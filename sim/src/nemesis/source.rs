@@ -232,7 +232,7 @@ impl Source {
     fn point(&mut self) -> Point {
         let points = self.spec.point.as_ref();
         let points = points.map_or(&Point::ALL[..], |point| point.as_slice());
-        self.rng.pick(points).copied().unwrap_or(Point::AfterSync)
+        self.rng.pick(points).cloned().unwrap_or(Point::AfterSync)
     }
 
     fn per_event(&mut self) -> Span {

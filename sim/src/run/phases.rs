@@ -315,6 +315,7 @@ impl<'a, P: Protocol> Running<'a, P> {
             verdict,
             digest: self.world.digest(),
             stats: *self.world.stats(),
+            probes: self.world.probes().map(|(_, times)| times).collect(),
             virtual_time: self.world.now(),
             swarm: match &self.faults.source {
                 FaultSource::Drawn(nemesis) => nemesis.swarm(),

@@ -11,9 +11,14 @@ use splitbrain_check::models::register::{Op, Register, Ret};
 use splitbrain_check::{ProcessId, What as Recorded, jsonl};
 use splitbrain_core::{
     Cluster, Context, Invariant, Journal, Node, NodeId, OpId, Outcome, Rng, Seed, Time, Violation,
+    probe,
 };
 use std::path::Path;
 use std::time::Duration;
+
+mod probes;
+
+const PROBES: &[&str] = &["it was in the mood", "a value was written"];
 
 /// What goes wrong, if anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +36,7 @@ enum Quirk {
     NotReady,
     PanickingInvariant,
     BrokenInvariant,
+    Moody,
 }
 
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -54,6 +60,7 @@ impl Node for Single {
     type Op = Op;
     type Ret = Ret;
     type Config = Settings;
+    const PROBES: &'static [&'static str] = PROBES;
 
     fn start(config: &Settings, journal: Journal<i64>, cx: &mut Context<'_, Self>) -> Self {
         cx.set_timer(Timer::Late, Duration::from_secs(2));
@@ -68,6 +75,7 @@ impl Node for Single {
         match self.quirk {
             Quirk::Panic => panic!("index out of bounds, or some such"),
             Quirk::Spin => cx.set_timer(Timer::Late, Duration::ZERO),
+            Quirk::Moody if probes::in_the_mood() => probe!(cx, "it was in the mood"),
             _ => {}
         }
     }
@@ -90,6 +98,7 @@ impl Node for Single {
                 cx.complete(id, Outcome::Ok(Ret::Value(self.value)));
             }
             Op::Write(value) => {
+                probe!(cx, "a value was written");
                 self.value = Some(value);
                 cx.append(value);
                 cx.sync();

@@ -14,6 +14,9 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Require {
     counts: BTreeMap<&'static str, u64>,
+    /// Probes that some run must reach: not each run, but every [campaign](crate::campaign) of
+    /// [20 seeds](crate::campaign::PROBES_WITHIN_SEEDS) or more. One that reaches less is *unknown*.
+    pub probes: Vec<String>,
 }
 
 /// What is counted and is no counter of the world.
@@ -24,6 +27,7 @@ impl Default for Require {
     fn default() -> Require {
         Require {
             counts: BTreeMap::from([("ops_ok", 10)]),
+            probes: Vec::new(),
         }
     }
 }
@@ -32,6 +36,7 @@ impl Require {
     /// Any run will do: for one that was made as small as possible.
     pub(crate) const NOTHING: Require = Require {
         counts: BTreeMap::new(),
+        probes: Vec::new(),
     };
 
     /// The first thing that happened too seldom: its name, how often it was required, and how often it was found.
@@ -68,26 +73,31 @@ impl Serialize for Require {
         for (name, least) in &self.counts {
             map.serialize_entry(name, least)?;
         }
+        if !self.probes.is_empty() {
+            map.serialize_entry("probes", &self.probes)?;
+        }
         map.end()
     }
 }
 
-/// A name of something that is counted.
-struct Counter(&'static str);
+/// What a line of the table is about.
+enum Line {
+    Probes,
+    Counter(&'static str),
+}
 
-impl<'de> Deserialize<'de> for Counter {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Counter, D::Error> {
+impl<'de> Deserialize<'de> for Line {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Line, D::Error> {
         let name = String::deserialize(deserializer)?;
-        known()
-            .find(|known| *known == name)
-            .map(Counter)
-            .ok_or_else(|| {
-                let known: Vec<&str> = known().collect();
-                de::Error::custom(format!(
-                    "unknown field `{name}`, expected one of {}",
-                    known.join(", ")
-                ))
-            })
+        if name == "probes" {
+            return Ok(Line::Probes);
+        }
+        let counter = known().find(|known| *known == name);
+        counter.map(Line::Counter).ok_or_else(|| {
+            let known: Vec<&str> = known().chain(["probes"]).collect();
+            let known = known.join(", ");
+            de::Error::custom(format!("unknown field `{name}`, expected one of {known}"))
+        })
     }
 }
 
@@ -101,8 +111,13 @@ impl<'de> Deserialize<'de> for Require {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Require, A::Error> {
                 let mut require = Require::default();
-                while let Some(Counter(name)) = map.next_key()? {
-                    require.counts.insert(name, map.next_value()?);
+                while let Some(line) = map.next_key()? {
+                    match line {
+                        Line::Probes => require.probes = map.next_value()?,
+                        Line::Counter(name) => {
+                            require.counts.insert(name, map.next_value()?);
+                        }
+                    }
                 }
                 require.counts.retain(|_, least| *least > 0);
                 Ok(require)
@@ -134,7 +149,7 @@ mod tests {
 
     #[test]
     fn it_survives_being_written_down() {
-        for text in ["", "ops_ok = 0", "ops_ok = 3\nfaults = 7"] {
+        for text in ["", "ops_ok = 0", "ops_ok = 3\nfaults = 7\nprobes = ['x']"] {
             let require: Require = toml::from_str(text).unwrap();
             let json = serde_json::to_string(&require).unwrap();
             assert_eq!(

@@ -140,6 +140,13 @@ impl<R: Clone> Disk<R> {
         segment.durable = segment.durable.max(mark.len);
     }
 
+    /// Whether there are records that a crash would lose.
+    pub(super) fn has_unsynced(&self) -> bool {
+        self.segments
+            .iter()
+            .any(|segment| !segment.committed || segment.durable < segment.records.len())
+    }
+
     /// A sync has failed: what was not durable is now, up to a place that nobody knows, and the rest is gone for good. What is
     /// appended from now on comes behind that. Returns how many records are gone.
     pub(super) fn fail(&mut self, error: SyncError, draw: u64) -> usize {

@@ -71,6 +71,10 @@ impl<N: Node> World<N> {
             }
             Effect::Sync(sync) => self.sync(node, sync),
             Effect::Halt(reason) => self.halt(node, reason),
+            Effect::Probe(index) => {
+                self.reach(node, index);
+                self.crashes_at_probe(node, index);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! Taking events from the queue and calling handlers.
 
 use super::disk::Mark;
+use super::probes::own;
 use super::queue::{Position, Slot};
 use super::timers::Reached;
 use super::{
@@ -96,6 +97,10 @@ impl<N: Node> World<N> {
                         error,
                     };
                 }
+                self.reach_own(
+                    node,
+                    own!("a sync became durable while its process was paused"),
+                );
                 return self.wait(node, position, slot);
             }
             _ => {}
@@ -178,6 +183,12 @@ impl<N: Node> World<N> {
             && self.processes[to.index()].incarnation == incarnation;
         if !alive {
             self.stats.dropped_at_dead_node += 1;
+            if self.status[to.index()] == Status::Up {
+                self.reach_own(
+                    to,
+                    own!("a message from before a crash arrived after the restart"),
+                );
+            }
             self.trace_detail(|| What::Drop {
                 from,
                 to,

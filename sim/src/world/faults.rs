@@ -1,5 +1,6 @@
 //! What can be done to processes, their disks and their clocks.
 
+use super::probes::own;
 use super::{Event, TAG_CRASH, TAG_HALT, TAG_PAUSE, TAG_RESUME, Unsynced, What, World, tag};
 use crate::network::{Delays, Latency};
 use splitbrain_core::{Node, NodeId, OpId, Outcome, Status, Time};
@@ -59,6 +60,7 @@ impl<N: Node> World<N> {
         self.nodes[index] = None;
         self.status[index] = Status::Down;
         self.disturbed.push(node);
+        self.reach_what_a_crash_loses(node);
         let process = &mut self.processes[index];
         self.stats.records_lost += process.crash(unsynced) as u64;
         for (_, slot) in process.backlog.drain(..) {
@@ -108,6 +110,12 @@ impl<N: Node> World<N> {
                 .pair(tag(TAG_RESUME, 0, self.now), node.index() as u64);
             self.status[node.index()] = Status::Up;
             self.disturbed.push(node);
+            if !self.processes[node.index()].backlog.is_empty() {
+                self.reach_own(
+                    node,
+                    own!("a paused process found a backlog when it resumed"),
+                );
+            }
             let busy_until = self.processes[node.index()].busy_until;
             self.wake_at(node, busy_until.max(self.now));
         }

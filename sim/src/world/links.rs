@@ -1,5 +1,6 @@
 //! What can be done to links: cut, make worse, clog.
 
+use super::probes::own;
 use super::{Event, FaultId, Slot, What, World};
 use crate::network::{Degradation, LinkProfile, LinkSet};
 use splitbrain_core::{Node, NodeId};
@@ -38,6 +39,7 @@ impl<N: Node> World<N> {
         }
         for (from, to) in dropped {
             self.stats.dropped_by_partition += 1;
+            self.reach_own(to, own!("a message was cut in flight"));
             self.trace_detail(|| What::Drop {
                 from,
                 to,

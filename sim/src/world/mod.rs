@@ -11,6 +11,7 @@ mod events;
 mod faults;
 mod links;
 mod point;
+pub(crate) mod probes;
 mod process;
 mod queue;
 mod stats;
@@ -193,6 +194,8 @@ pub struct World<N: Node> {
     history: History<N::Op, N::Ret>,
     digest: Digest,
     stats: Stats,
+    /// How often each probe was reached: those of the nodes, then those of the kernel.
+    probes: Vec<u64>,
     /// Scratch space of a handler call, kept for its capacity.
     effects: Vec<Effect<N>>,
     notes: Vec<String>,
@@ -238,6 +241,7 @@ impl<N: Node> World<N> {
             history: History::new(),
             digest: Digest::new(),
             stats: Stats::default(),
+            probes: probes::unreached::<N>(),
             effects: Vec::new(),
             notes: Vec::new(),
             trace: None,

@@ -95,6 +95,12 @@ impl<N: Node> Process<N> {
         self.disk.crash(unsynced)
     }
 
+    /// Whether there is output that waits for a sync.
+    pub(super) fn holds_output(&self) -> bool {
+        let output = |held: &Held<N>| !matches!(held, Held::Barrier(_));
+        self.outbox.iter().any(output)
+    }
+
     pub(super) fn rng(&mut self, seed: Seed, node: NodeId) -> &mut Rng {
         let incarnation = self.incarnation;
         self.rng

@@ -109,6 +109,12 @@ impl<P: Protocol> Script<P> {
                     }
                     self.processes[id.index()].push(effect);
                 }
+                Effect::Probe(index) => {
+                    self.print(format_args!(
+                        "  reached: {}",
+                        <P::Node as Node>::PROBES[index]
+                    ));
+                }
                 Effect::Send { .. } | Effect::Complete { .. }
                     if self.processes[id.index()].holds() =>
                 {

@@ -141,7 +141,7 @@ fn a_crash_at_a_point_happens_there_and_once() {
         (Point::AfterSend, vec![1], 1),
     ] {
         let mut world = world(script.clone(), vec![]);
-        let fault = world.arm(&[A], point);
+        let fault = world.arm(&[A], &point);
         run(&mut world, 50);
         assert!(world.cluster().node(A).is_none(), "{point:?}");
         assert_eq!(world.stats().crashes_at_a_point, 1);
@@ -160,7 +160,7 @@ fn a_crash_after_a_compaction_finds_what_was_before() {
     run(&mut world, 10);
     world.processes[0].config = vec![Step::Compact(vec![9]), Step::Sync];
     world.crash(A);
-    let fault = world.arm(&[A], Point::Compaction);
+    let fault = world.arm(&[A], &Point::Compaction);
     world.restart(A);
     run(&mut world, 11);
     assert!(world.cluster().node(A).is_none());
@@ -172,7 +172,7 @@ fn a_crash_after_a_compaction_finds_what_was_before() {
 #[test]
 fn a_crash_at_a_change_of_role_waits_for_one() {
     let mut world = world(vec![Step::Set(1, 10), Step::Set(77, 20)], vec![]);
-    world.arm(&[A], Point::RoleChange);
+    world.arm(&[A], &Point::RoleChange);
     run(&mut world, 19);
     assert!(world.cluster().node(A).is_some());
     run(&mut world, 21);
@@ -185,7 +185,7 @@ fn a_crash_at_a_change_of_role_waits_for_one() {
 #[test]
 fn what_is_no_longer_armed_does_not_crash() {
     let mut world = world(vec![Step::Append(1), Step::Sync], vec![]);
-    let fault = world.arm(&[A, NodeId::from_index(9)], Point::AfterSync);
+    let fault = world.arm(&[A, NodeId::from_index(9)], &Point::AfterSync);
     world.end(fault);
     run(&mut world, 50);
     assert!(world.cluster().node(A).is_some());
