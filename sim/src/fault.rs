@@ -65,6 +65,15 @@ pub(crate) enum Undo {
 }
 
 impl Fault {
+    /// The name of its kind, as in scenarios.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Fault::Partition { .. } => "partition",
+            Fault::Crash { .. } => "crash",
+            Fault::Pause { .. } => "pause",
+        }
+    }
+
     /// The nodes it is done to.
     pub fn nodes(&self) -> Vec<NodeId> {
         match self {

@@ -103,7 +103,8 @@ pub fn write_run(
     }))
 }
 
-fn timeline_of(case: &dyn Case, report: &Report, finding: &Finding) -> String {
+/// The timeline of what led to the finding; of a small run, all of it.
+pub(crate) fn timeline_of(case: &dyn Case, report: &Report, finding: &Finding) -> String {
     let Some(trace) = &report.trace else {
         return String::new();
     };
