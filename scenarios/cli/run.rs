@@ -382,17 +382,12 @@ impl Ran<'_> {
         if done_before > 0 {
             writeln!(out, "  resumed after {}", count(done_before, "seed"))?;
         }
-        let known = self.outcome.summary.distinct.len() as u64;
-        let of = format!("{seeds} of {} seeds", self.asked);
         match self.outcome.ended {
-            Ended::AllSeeds => Ok(()),
             Ended::Time => writeln!(out, "  its time was up after {}", count(seeds, "seed")),
-            Ended::Found if known > 0 && seeds < self.asked => {
-                let known = count(known, "distinct failure");
-                writeln!(out, "  stopped after {of}, with {known}")
+            _ if seeds < self.asked => {
+                writeln!(out, "  stopped after {seeds} of {} seeds", self.asked)
             }
-            Ended::Found if seeds == self.asked => Ok(()),
-            Ended::Found | Ended::Interrupted => writeln!(out, "  stopped after {of}"),
+            _ => Ok(()),
         }
     }
 

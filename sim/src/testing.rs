@@ -94,7 +94,13 @@ fn describe(
     finding: &Finding,
     report_dir: &Path,
 ) {
-    let _ = write!(message, "\nseed {seed}, invalid: {}", in_words(finding));
+    let (verdict, first_line) = (&finding.property, finding.what.lines().next());
+    let _ = write!(
+        message,
+        "\nseed {seed}, invalid: {verdict} at {}: {}",
+        finding.at,
+        first_line.unwrap_or_default()
+    );
     let report = case.run(seed, &Script::DRAWN, Some(TraceDetail::Notes));
     let script = report.script();
     let budget_runs = (SHRINK_EVENTS_MAX / report.stats.events.max(1)).clamp(1, SHRINK_RUNS_MAX);
@@ -104,7 +110,6 @@ fn describe(
         Some(Shrunk {
             case: small,
             script: less,
-            finding,
             runs,
             ..
         }) => {
@@ -112,8 +117,7 @@ fn describe(
             let to = size(&**small, less);
             let _ = write!(
                 message,
-                "\n\nshrunk from {from}\n         to {to}, in {runs} runs: {}",
-                in_words(finding)
+                "\n\nshrunk from {from}\n         to {to}, in {runs} runs:"
             );
             (small.run(seed, less, Some(TraceDetail::Notes)), &**small)
         }
@@ -121,7 +125,8 @@ fn describe(
     };
     match &small.verdict {
         Verdict::Invalid(finding) => {
-            let _ = write!(message, "\n\n{}", timeline_of(of, &small, finding));
+            let picture = timeline_of(of, &small, finding);
+            let _ = write!(message, "\n\n{picture}\n{}\n", finding.what.trim_end());
         }
         _ => message.push_str("\nbut it does not fail a second time: the run is not deterministic"),
     }
@@ -139,15 +144,13 @@ fn describe(
     };
 }
 
-fn in_words(finding: &Finding) -> String {
-    format!("{} at {}: {}", finding.property, finding.at, finding.what)
+/// `1 fault`, `2 faults`.
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// `1 fault, 3 operations, 5 servers, 2 clients, 1s 200ms`.
 fn size(case: &dyn Case, script: &Script<Value>) -> String {
-    let count = |number: usize, what: &str| {
-        format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-    };
     let Script { faults, operations } = script;
     let clients = case.nodes() - case.servers();
     let mut parts = vec![
@@ -190,12 +193,12 @@ fn loudly(case: &dyn Case, seed: Seed) -> String {
     let picture = trace.as_ref().map(|trace| timeline(trace, &what));
     let counters = serde_json::to_string(stats).unwrap_or_default();
     format!(
-        "\n{}: {}\n{}\nseed {seed} ({:#x}): {verdict}\n{} faults in {virtual_time} of virtual time; digest {digest:016x}\n{counters}\n",
+        "\n{}: {}\n{}\nseed {seed} ({:#x}): {verdict}\n{} in {virtual_time} of virtual time; digest {digest:016x}\n{counters}\n",
         case.name(),
         case.summary(),
         picture.unwrap_or_default(),
         seed.0,
-        faults.len(),
+        count(faults.len(), "fault"),
     )
 }
 
