@@ -112,10 +112,18 @@ impl Campaign {
             };
             for report in reports {
                 let Some(report) = report else { return summary };
-                let Some(shape) = self.shape(case, &report, &summary, stop, pool.as_ref().ok())
-                else {
+                let telling = self.tells_apart(&report, &summary);
+                if telling.is_some() && stop.load(Relaxed) {
+                    // That takes a while.
                     return summary;
-                };
+                }
+                let shape = telling.map(|property| {
+                    let shape = || FailureShape::of(case, report.seed, property);
+                    FoundShape(match &pool {
+                        Ok(pool) => pool.install(shape),
+                        Err(_) => shape(),
+                    })
+                });
                 summary.add(report, shape);
                 if self.is_over(&summary) {
                     break;
@@ -139,30 +147,14 @@ impl Campaign {
         (self.stop_at_first && summary.invalid > 0) || self.distinct.is_some_and(enough)
     }
 
-    /// What tells this failure apart, if there is one and it is told apart: an outer `None` says that the campaign is to
-    /// end before this seed. In the order of seeds, so that only what was found before has a say.
-    fn shape(
-        &self,
-        case: &dyn Case,
-        report: &Report,
-        summary: &Summary,
-        stop: &AtomicBool,
-        pool: Option<&rayon::ThreadPool>,
-    ) -> Option<Option<FoundShape>> {
+    /// The property that is violated, if this is a failure that is told apart from others. Asked in the order of seeds, so
+    /// that only what was found before has a say.
+    fn tells_apart<'a>(&self, report: &'a Report, summary: &Summary) -> Option<&'a str> {
         let Verdict::Invalid(Finding { property, .. }) = &report.verdict else {
-            return Some(None);
-        };
-        if self.distinct.is_none() && summary.told_apart(property) >= self.tell_apart {
-            return Some(None);
-        }
-        if stop.load(Relaxed) {
             return None;
-        }
-        let shape = || FailureShape::of(case, report.seed, property);
-        Some(Some(FoundShape(match pool {
-            Some(pool) => pool.install(shape),
-            None => shape(),
-        })))
+        };
+        let more = self.distinct.is_some() || summary.told_apart(property) < self.tell_apart;
+        more.then_some(property)
     }
 }
 

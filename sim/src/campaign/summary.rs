@@ -198,15 +198,15 @@ mod tests {
     use super::*;
     use crate::shrink::FaultShape;
 
-    fn shape(faults: &[(&str, usize)], operations: &[&str]) -> Option<FailureShape> {
+    fn shape(faults: &[(&str, usize)], operations: &[&str]) -> FailureShape {
         let fault = |&(kind, servers): &(&str, usize)| FaultShape {
             kind: kind.to_owned(),
             servers,
         };
-        Some(FailureShape {
+        FailureShape {
             faults: faults.iter().map(fault).collect(),
             operations: operations.iter().map(|&name| name.to_owned()).collect(),
-        })
+        }
     }
 
     /// Property, shape, how many seeds, the first one.
@@ -222,10 +222,18 @@ mod tests {
     fn a_failure_is_counted_to_the_first_known_one_that_is_in_it() {
         let mut summary = Summary::default();
         let mut count = |seed, property, shape| summary.count_shape(Seed(seed), property, shape);
-        count(3, "safety", shape(&[("crash", 1), ("pause", 1)], &["get"]));
-        count(4, "safety", shape(&[("partition", 5)], &["get"]));
-        count(5, "liveness", shape(&[("crash", 1)], &["get"]));
-        count(6, "safety", shape(&[("partition", 5)], &["get", "put"]));
+        count(
+            3,
+            "safety",
+            Some(shape(&[("crash", 1), ("pause", 1)], &["get"])),
+        );
+        count(4, "safety", Some(shape(&[("partition", 5)], &["get"])));
+        count(5, "liveness", Some(shape(&[("crash", 1)], &["get"])));
+        count(
+            6,
+            "safety",
+            Some(shape(&[("partition", 5)], &["get", "put"])),
+        );
         count(7, "determinism", None);
         count(8, "determinism", None);
         let words = |words: &str| Some(words.to_owned());
@@ -240,8 +248,8 @@ mod tests {
         );
         assert_eq!(summary.told_apart("safety"), 3);
         // A smaller one shows what the first one was about.
-        summary.count_shape(Seed(9), "safety", shape(&[("pause", 1)], &[]));
-        summary.count_shape(Seed(10), "safety", shape(&[], &[]));
+        summary.count_shape(Seed(9), "safety", Some(shape(&[("pause", 1)], &[])));
+        summary.count_shape(Seed(10), "safety", Some(shape(&[], &[])));
         assert_eq!(
             told_apart(&summary),
             [
