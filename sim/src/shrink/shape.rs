@@ -3,7 +3,7 @@
 
 use super::{faults, operations, shrink};
 use crate::case::Case;
-use crate::run::Script;
+use crate::run::{Script, Verdict};
 use crate::world::TraceDetail;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,7 +16,8 @@ use std::fmt;
 pub const SHAPE_BUDGET_RUNS: u64 = 200;
 
 /// The shape of a schedule: which faults, done to how many servers, and which operations; not when, to whom, in what
-/// order, for how long, with what keys and values.
+/// order, for how long, with what keys and values. Operations that could as well be of another kind are of the first
+/// kind, in the order of names, that will do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FailureShape {
@@ -38,7 +39,7 @@ pub struct FaultShape {
 
 impl FailureShape {
     /// The shape of a failing seed: its run is made small in at most about [`SHAPE_BUDGET_RUNS`] runs, which is not
-    /// as small as can be, and looked at from afar. The same whatever the number of threads.
+    /// as small as can be, and looked at from afar, which takes a few runs more. The same whatever the number of threads.
     ///
     /// `None` if a schedule alone does not show the failure, as with one of the harness itself.
     pub fn of(case: &dyn Case, seed: Seed, property: &str) -> Option<FailureShape> {
@@ -53,10 +54,12 @@ impl FailureShape {
             SHAPE_BUDGET_RUNS,
             &mut |_, _| {},
         )?;
-        Some(FailureShape::of_script(
-            &shrunk.script,
-            shrunk.case.servers(),
-        ))
+        let violates = |script: &Script<Value>| {
+            let verdict = shrunk.case.run(seed, script, None).verdict;
+            matches!(verdict, Verdict::Invalid(finding) if finding.property == property)
+        };
+        let plain = with_plain_operations(&shrunk.script, &script, violates);
+        Some(FailureShape::of_script(&plain, shrunk.case.servers()))
     }
 
     /// Whether this is what remains of `other` when faults are left out or done to fewer servers, and operations left
@@ -92,6 +95,41 @@ impl FailureShape {
             .collect();
         FailureShape { faults, operations }
     }
+}
+
+/// The script with operations of the first kind, in the order of names, that does as well: to many a failure, an operation
+/// is traffic, and which kind is left of them is chance. They are taken from the script as it was drawn.
+fn with_plain_operations(
+    script: &Script<Value>,
+    drawn: &Script<Value>,
+    violates: impl Fn(&Script<Value>) -> bool,
+) -> Script<Value> {
+    let mut samples: BTreeMap<&str, &Value> = BTreeMap::new();
+    for request in operations(drawn) {
+        samples.entry(kind(&request.op)).or_insert(&request.op);
+    }
+    let mut plain = script.clone();
+    for (&name, _) in samples.iter().rev() {
+        if operations(&plain)
+            .iter()
+            .all(|request| kind(&request.op) != name)
+        {
+            continue;
+        }
+        for (_, &sample) in samples.range(..name) {
+            let mut other = plain.clone();
+            for request in other.operations.iter_mut().flatten() {
+                if kind(&request.op) == name {
+                    request.op = sample.clone();
+                }
+            }
+            if violates(&other) {
+                plain = other;
+                break;
+            }
+        }
+    }
+    plain
 }
 
 /// To how many servers each fault of a kind is done, the largest first.
@@ -251,6 +289,33 @@ mod tests {
             FailureShape::of_script(&open, 5).to_string(),
             "no fault; no operation"
         );
+    }
+
+    #[test]
+    fn operations_that_are_only_traffic_are_all_of_one_kind() {
+        let drawn = script(
+            vec![],
+            &[r#"{"put":1}"#, r#"{"put":2}"#, r#""get""#, r#""cas""#],
+        );
+        let left = script(vec![], &[r#"{"put":2}"#, r#""get""#]);
+        let kinds = |violates: &dyn Fn(&[&str]) -> bool| {
+            let of = |script: &Script<Value>| {
+                let names: Vec<String> = operations(script)
+                    .iter()
+                    .map(|request| kind(&request.op).to_owned())
+                    .collect();
+                violates(&names.iter().map(String::as_str).collect::<Vec<_>>())
+            };
+            let plain = with_plain_operations(&left, &drawn, of);
+            FailureShape::of_script(&plain, 0).to_string()
+        };
+        assert_eq!(kinds(&|_| true), "no fault; cas");
+        assert_eq!(kinds(&|names| names.contains(&"put")), "no fault; cas, put");
+        assert_eq!(
+            kinds(&|names| names == ["put", "get"]),
+            "no fault; get, put"
+        );
+        assert_eq!(kinds(&|names| names == ["get", "get"]), "no fault; get");
     }
 
     #[test]
