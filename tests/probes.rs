@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 /// Those of the protocols and those of the kernel, which are the same for all protocols.
 #[test]
 fn the_catalog_reaches_every_probe() {
-    let mut reached: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut reached: BTreeMap<String, u64> = BTreeMap::new();
     for case in catalog().unwrap() {
         let campaign = Campaign {
             seeds: 0..20,
             jobs: 1,
             stop_at_first: false,
+            ..Campaign::default()
         };
         for probe in campaign.run(&*case, Watch::nobody()).probes {
             *reached.entry(probe.name).or_default() += probe.seeds;

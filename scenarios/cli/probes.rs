@@ -52,7 +52,7 @@ pub(super) fn print(
         writeln!(out, "  NEVER reached:")?;
     }
     for probe in never {
-        let is_required = required.iter().any(|name| name == probe.name);
+        let is_required = required.iter().any(|name| *name == probe.name);
         let required = if is_required { " (required)" } else { "" };
         writeln!(out, "    {}{required}", probe.name)?;
     }

@@ -14,6 +14,7 @@ use splitbrain_core::{Node as _, Seed, Time};
 use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::path::Path;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// What is known of one run, whatever the protocol.
 #[derive(Clone, Debug)]
@@ -40,6 +41,17 @@ pub struct Report {
     pub trace: Option<Trace>,
     /// The history, one JSON object a line, if a trace was asked for.
     pub history_jsonl: Option<Vec<u8>>,
+}
+
+impl Report {
+    /// What was decided in this run, for another one that draws nothing: all of it if the run was traced, and otherwise
+    /// the faults.
+    pub fn script(&self) -> Script<Value> {
+        Script {
+            faults: Some(self.faults.clone()),
+            operations: self.operations.clone(),
+        }
+    }
 }
 
 /// One way to make a case simpler.
@@ -81,6 +93,8 @@ pub trait Case: Debug + Send + Sync {
     fn servers(&self) -> usize;
     /// How long the safety phase lasts.
     fn duration(&self) -> Span;
+    /// One number for everything that it says, overrides included: another scenario has another one.
+    fn fingerprint(&self) -> u64;
     /// The same case made simpler in one respect, if it can be: for shrinking.
     fn changed(&self, change: &Change) -> Option<Box<dyn Case>>;
     /// Runs one seed. The result depends on the arguments only, and the trace changes nothing but itself.
@@ -322,6 +336,15 @@ impl<P: Protocol> Case for Prepared<P> {
 
     fn duration(&self) -> Span {
         self.scenario.duration
+    }
+
+    fn fingerprint(&self) -> u64 {
+        let text = serde_json::to_string(&self.scenario);
+        // Settings may have maps that JSON cannot write.
+        xxh3_64(
+            text.unwrap_or_else(|_| format!("{:?}", self.scenario))
+                .as_bytes(),
+        )
     }
 
     fn changed(&self, change: &Change) -> Option<Box<dyn Case>> {

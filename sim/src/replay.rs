@@ -109,9 +109,9 @@ struct HeadScenario {
 }
 
 /// A digest as people compare it. Not a number: 64 bits do not survive every JSON reader.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-struct Hex(u64);
+pub(crate) struct Hex(pub(crate) u64);
 
 impl From<Hex> for String {
     fn from(hex: Hex) -> String {

@@ -5,6 +5,9 @@
 //! result is a function of the run and the budget alone, whatever the number of threads.
 
 mod list;
+mod shape;
+
+pub use shape::{FailureShape, FaultShape, SHAPE_BUDGET_RUNS};
 
 use crate::case::{Case, Change};
 use crate::fault::Injection;

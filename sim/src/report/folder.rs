@@ -103,7 +103,8 @@ pub fn write_run(
     }))
 }
 
-fn timeline_of(case: &dyn Case, report: &Report, finding: &Finding) -> String {
+/// The timeline of what led to the finding; of a small run, all of it.
+pub(crate) fn timeline_of(case: &dyn Case, report: &Report, finding: &Finding) -> String {
     let Some(trace) = &report.trace else {
         return String::new();
     };
@@ -142,6 +143,9 @@ fn describe(
         report.seed, finding.property, finding.at
     );
     let _ = writeln!(text, "{}\n", finding.what);
+    if let Some(swarm) = &report.swarm {
+        let _ = writeln!(text, "this seed drew: {swarm}\n");
+    }
     let _ = writeln!(text, "faults:");
     for injection in &report.faults {
         let _ = writeln!(

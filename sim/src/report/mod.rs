@@ -3,5 +3,6 @@
 mod folder;
 mod timeline;
 
+pub(crate) use folder::timeline_of;
 pub use folder::{FailureFolder, write_failure, write_run};
 pub use timeline::{Timeline, timeline};

@@ -326,6 +326,7 @@ fn a_finding_does_not_end_the_campaign_and_jobs_do_not_change_it() {
             seeds: 7..30,
             jobs,
             stop_at_first: false,
+            ..Campaign::default()
         }
         .run(&*case, Watch::nobody())
     };
@@ -337,6 +338,7 @@ fn a_finding_does_not_end_the_campaign_and_jobs_do_not_change_it() {
         seeds: 7..30,
         jobs: 2,
         stop_at_first: true,
+        ..Campaign::default()
     }
     .run(&*case, Watch::nobody());
     assert_eq!((first.seeds, first.failures[0].0), (1, Seed(7)));
@@ -353,6 +355,7 @@ fn an_expected_violation_must_come_within_its_seeds() {
             seeds,
             jobs: 1,
             stop_at_first: false,
+            ..Campaign::default()
         }
         .run(&*case, Watch::nobody())
         .met(&*case)

@@ -28,7 +28,8 @@ pub struct Finding {
 }
 
 /// Why a run proves nothing.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Unknown {
     /// Too little happened (law 7); what was missing.
     Vacuous(String),

@@ -22,6 +22,7 @@ fn campaign(case: &dyn Case, seeds: u64, jobs: usize) -> Summary {
         seeds: 0..seeds,
         jobs,
         stop_at_first: false,
+        ..Campaign::default()
     };
     campaign.run(case, Watch::nobody())
 }
@@ -34,7 +35,11 @@ fn a_campaign_counts_probes_by_seeds_and_by_times_whatever_the_jobs() {
     let mut expected: Vec<Probe> = Vec::new();
     for name in case.probes() {
         let (seeds, times) = (0, 0);
-        expected.push(Probe { name, seeds, times });
+        expected.push(Probe {
+            name: name.to_owned(),
+            seeds,
+            times,
+        });
     }
     for seed in 0..100 {
         let report = case.run(Seed(seed), &Script::DRAWN, None);
@@ -44,11 +49,14 @@ fn a_campaign_counts_probes_by_seeds_and_by_times_whatever_the_jobs() {
         }
     }
     assert_eq!(summary.probes, expected);
-    let [mood, written, ..] = summary.probes[..] else {
+    let [mood, written, ..] = &summary.probes[..] else {
         panic!("{:?}", summary.probes);
     };
-    assert_eq!((mood.name, mood.seeds), ("it was in the mood", 0));
-    assert_eq!((written.name, written.seeds), ("a value was written", 100));
+    assert_eq!((&*mood.name, mood.seeds), ("it was in the mood", 0));
+    assert_eq!(
+        (&*written.name, written.seeds),
+        ("a value was written", 100)
+    );
     assert!(written.times > 100);
 }
 
