@@ -2,6 +2,7 @@
 
 use super::disk::Mark;
 use super::probes::own;
+use super::process::Failed;
 use super::queue::{Position, Slot};
 use super::timers::Reached;
 use super::{
@@ -251,36 +252,24 @@ impl<N: Node> World<N> {
         }
     }
 
-    /// The disk is done with a sync: it is durable, or it has failed; returns why.
+    /// The disk is done with a sync: it is durable, or it has failed; returns why, once for all that fail together.
     fn settle(&mut self, node: NodeId, mark: Mark) -> Option<SyncError> {
         let process = &mut self.processes[node.index()];
-        if process
-            .failed_sync
-            .is_some_and(|failed| mark.sync <= failed)
-        {
-            return None; // it failed with an earlier one
+        if process.has_failed(mark.sync) {
+            return None;
         }
         let Some(error) = process.disk.failure(mark) else {
             process.disk.durable(mark);
             return None;
         };
-        // With it fails every sync that was called since: one word is enough for all of them.
-        let last = SyncId(process.next_sync.0 - 1);
-        process.failed_sync = Some(last);
-        process.outbox.clear();
-        let address = [(1 << 32) | node.index() as u64, self.now.as_nanos(), last.0];
-        self.stats.records_lost += process.disk.fail(error, keyed(self.disk_key, address)) as u64;
+        process.failed = Failed::Untold;
         self.stats.syncs_failed += 1;
         Some(error)
     }
 
     fn synced(&mut self, node: NodeId, incarnation: u32, mark: Mark, settled: bool) -> Handled {
         let process = &self.processes[node.index()];
-        if process.incarnation != incarnation
-            || process
-                .failed_sync
-                .is_some_and(|failed| mark.sync <= failed)
-        {
+        if process.incarnation != incarnation || process.has_failed(mark.sync) {
             return Handled::Nothing;
         }
         if self.crashes_at(node, Point::BeforeSync) {
@@ -315,8 +304,14 @@ impl<N: Node> World<N> {
         if process.incarnation != incarnation {
             return Handled::Nothing;
         }
-        // All that failed with it.
-        let last = process.failed_sync.unwrap_or(sync);
+        // With it fails every sync that was called before the process is told: it could not know that there was a hole before.
+        let last = SyncId(process.next_sync.0.saturating_sub(1)).max(sync);
+        let address = [(1 << 32) | node.index() as u64, self.now.as_nanos(), last.0];
+        let draw = keyed(self.disk_key, address);
+        let process = &mut self.processes[node.index()];
+        process.failed = Failed::UpTo(last);
+        process.outbox.clear();
+        self.stats.records_lost += process.disk.fail(error, draw) as u64;
         self.digest
             .pair(tag(TAG_SYNC_FAILED, 0, self.now), node.index() as u64);
         self.trace_note(|| What::Note {

@@ -24,6 +24,16 @@ pub(super) enum Held<N: Node> {
     },
 }
 
+/// Which syncs have failed. Those that were durable before are not meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failed {
+    None,
+    /// All, and all that the process calls until it is told.
+    Untold,
+    /// This one and those before it; the process has been told.
+    UpTo(SyncId),
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Process<N: Node> {
     pub(super) config: N::Config,
@@ -38,8 +48,8 @@ pub(super) struct Process<N: Node> {
     pub(super) next_sync: SyncId,
     /// Output behind syncs that are not durable yet. Invariant: empty, or the first is a barrier.
     pub(super) outbox: VecDeque<Held<N>>,
-    /// The last sync of this incarnation that failed; all before it that were not durable failed with it.
-    pub(super) failed_sync: Option<SyncId>,
+    /// Which syncs of this incarnation have failed.
+    pub(super) failed: Failed,
     /// Whether what arrives must wait: the process is paused, or busy, or others wait already.
     pub(super) waiting: bool,
     /// What arrived meanwhile, in order of arrival.
@@ -68,7 +78,7 @@ impl<N: Node> Process<N> {
             timers: Timers::new(),
             next_sync: SyncId(0),
             outbox: VecDeque::new(),
-            failed_sync: None,
+            failed: Failed::None,
             waiting: false,
             backlog: VecDeque::new(),
             waking: false,
@@ -88,7 +98,7 @@ impl<N: Node> Process<N> {
         self.timers.clear();
         self.next_sync = SyncId(0);
         self.outbox.clear();
-        self.failed_sync = None;
+        self.failed = Failed::None;
         self.waiting = false;
         self.waking = false;
         self.busy_until = Time::ZERO;
@@ -105,6 +115,15 @@ impl<N: Node> Process<N> {
         let incarnation = self.incarnation;
         self.rng
             .get_or_insert_with(|| seed.stream(Purpose::Node { node, incarnation }))
+    }
+
+    /// Whether this sync, which was not durable yet, never will be.
+    pub(super) fn has_failed(&self, sync: SyncId) -> bool {
+        match self.failed {
+            Failed::None => false,
+            Failed::Untold => true,
+            Failed::UpTo(last) => sync <= last,
+        }
     }
 
     /// Takes away the barrier of this sync, which is the first in the outbox.

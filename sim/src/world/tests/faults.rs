@@ -322,6 +322,24 @@ fn a_failed_sync_ends_the_process_and_nothing_behind_it_leaves() {
 }
 
 #[test]
+fn a_node_that_does_not_know_yet_of_a_failed_sync_syncs_in_vain() {
+    // It is busy when the sync of its start fails, and syncs for an operation before it is told.
+    let script = vec![Step::Append(1), Step::Sync, Step::Send(1, 1)];
+    let mut world = world(script, vec![]);
+    world.slow_down(A, Duration::from_millis(20), true);
+    run(&mut world, 1);
+    world.invoke(ProcessId(0), A, vec![8]);
+    run(&mut world, 3);
+    world.fail_syncs(A, true);
+    run(&mut world, 6);
+    world.fail_syncs(A, false);
+    run(&mut world, 100);
+    assert!(world.halted(A).is_some());
+    assert_eq!((world.stats().syncs, world.stats().ops_ok), (0, 0));
+    assert_eq!(got(&world), []);
+}
+
+#[test]
 fn a_full_disk_keeps_what_it_has() {
     let mut world = world(vec![Step::Append(1), Step::Sync], vec![]);
     run(&mut world, 10);
