@@ -372,7 +372,8 @@ fn whole_ms(duration: Duration) -> Duration {
 /// Every doubling equally likely, and uniform within it: in integers, the same on every machine.
 fn log_uniform(rng: &mut Rng, least: Duration, most: Duration) -> Duration {
     let (least, most) = (nanos(least).max(1), nanos(most));
-    let doublings = (most / least).max(1).ilog2() + 1;
+    let whole = (most / least).max(1).ilog2();
+    let doublings = (whole + u32::from(least << whole < most)).max(1);
     let start = least << rng.below(u64::from(doublings));
     Duration::from_nanos(rng.between(start..=most.min(start.saturating_mul(2))))
 }
