@@ -149,8 +149,6 @@ struct Link {
     delays: Delays,
     loss: Ratio,
     duplication: Ratio,
-    /// Whether there is more to know about it: bursts, a capacity, a clog. Off the path of messages that have none.
-    special: bool,
     /// The instant of the last message, and how many were sent at it: the address of the next one's fate.
     last_sent_at: Time,
     sent_then: u32,
@@ -167,21 +165,26 @@ impl Link {
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    Lost(Loss),
+    Lost,
     /// Delays in nanoseconds.
     Delivered {
         delay_ns: u64,
         copy_delay_ns: Option<u64>,
-        /// Whether it is held until the link is free again.
-        clogged: bool,
     },
 }
 
-/// Why a message was lost.
+/// What a special link does to a message that a plain one would deliver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Loss {
-    Random,
-    Burst,
+pub(crate) enum Passage {
+    /// It travels later by so much.
+    Through {
+        wait_ns: u64,
+    },
+    /// It is held until the link is free, and then travels later by so much.
+    Clogged {
+        wait_ns: u64,
+    },
+    LostInBurst,
     Overflow,
 }
 
@@ -206,7 +209,6 @@ impl Network {
             delays: Delays::new(&profile.latency),
             loss: profile.loss,
             duplication: profile.duplication,
-            special: false,
             last_sent_at: Time::MAX,
             sent_then: 0,
         };
@@ -301,21 +303,13 @@ impl Network {
         }
         if let Some(special) = self.special.get_mut(index) {
             special.set(&profile);
-            self.links[index].special = special.matters();
         }
     }
 
-    /// Decides the fate of the next message on this link, of so many bytes. Both nodes must exist.
+    /// Decides the fate of the next message on this link. Both nodes must exist.
     #[inline]
-    pub(crate) fn fate(
-        &mut self,
-        from: NodeId,
-        to: NodeId,
-        now: Time,
-        size_bytes: impl FnOnce() -> usize,
-    ) -> Fate {
-        let index = from.index() * self.nodes + to.index();
-        let link = &mut self.links[index];
+    pub(crate) fn fate(&mut self, from: NodeId, to: NodeId, now: Time) -> Fate {
+        let link = &mut self.links[from.index() * self.nodes + to.index()];
         if link.last_sent_at == now {
             link.sent_then += 1;
         } else {
@@ -328,27 +322,35 @@ impl Network {
             [endpoints, now.as_nanos(), u64::from(link.sent_then)],
         );
         if link.loss.hits(derive(draw, 1)) {
-            return Fate::Lost(Loss::Random);
+            return Fate::Lost;
         }
         let copied = link.duplication.hits(derive(draw, 2));
-        let delay_ns = link.delays.draw(derive(draw, 3));
-        let copy_delay_ns = copied.then(|| link.delays.draw(derive(draw, 4)));
-        if !link.special {
-            return Fate::Delivered {
-                delay_ns,
-                copy_delay_ns,
-                clogged: false,
-            };
+        Fate::Delivered {
+            delay_ns: link.delays.draw(derive(draw, 3)),
+            copy_delay_ns: copied.then(|| link.delays.draw(derive(draw, 4))),
         }
-        let special = &mut self.special[index];
-        match special.pass(endpoints ^ self.key, derive(draw, 5), now, size_bytes) {
-            Err(loss) => Fate::Lost(loss),
-            Ok(wait_ns) => Fate::Delivered {
-                delay_ns: delay_ns.saturating_add(wait_ns),
-                copy_delay_ns: copy_delay_ns.map(|delay| delay.saturating_add(wait_ns)),
-                clogged: special.clogs > 0,
-            },
-        }
+    }
+
+    /// Whether there may be bursts, capacities or clogs anywhere: if not, no message need ask.
+    #[inline]
+    pub(crate) fn has_special_links(&self) -> bool {
+        !self.special.is_empty()
+    }
+
+    /// What this link does, besides its fate, to the message of so many bytes whose fate was decided last.
+    pub(crate) fn passage(
+        &mut self,
+        from: NodeId,
+        to: NodeId,
+        now: Time,
+        size_bytes: usize,
+    ) -> Passage {
+        let index = self.index(from, to);
+        let endpoints = ((from.index() as u64) << 32) | to.index() as u64;
+        let sent_then = u64::from(self.links[index].sent_then);
+        // The same address, and a draw of its own.
+        let draw = derive(keyed(self.key, [endpoints, now.as_nanos(), sent_then]), 5);
+        self.special[index].passage(endpoints ^ self.key, draw, now, size_bytes as u64)
     }
 }
 
@@ -386,9 +388,9 @@ mod tests {
         let mut busy = half(3);
         for ms in 0..1000 {
             let now = Time::from_millis(ms);
-            busy.fate(a, c, now, || 1);
-            busy.fate(a, b, Time::from_nanos(now.as_nanos() + 1), || 1);
-            assert_eq!(quiet.fate(a, b, now, || 1), busy.fate(a, b, now, || 1));
+            busy.fate(a, c, now);
+            busy.fate(a, b, Time::from_nanos(now.as_nanos() + 1));
+            assert_eq!(quiet.fate(a, b, now), busy.fate(a, b, now));
         }
     }
 
@@ -398,11 +400,11 @@ mod tests {
         let mut network = half(2);
         let (mut lost, mut copied, mut same) = (0, 0, 0);
         for ms in 0..10_000 {
-            let there = network.fate(a, b, Time::from_millis(ms), || 1);
-            let back = network.fate(b, a, Time::from_millis(ms), || 1);
-            same += u32::from(there == back && there != Fate::Lost(Loss::Random));
+            let there = network.fate(a, b, Time::from_millis(ms));
+            let back = network.fate(b, a, Time::from_millis(ms));
+            same += u32::from(there == back && there != Fate::Lost);
             match there {
-                Fate::Lost(_) => lost += 1,
+                Fate::Lost => lost += 1,
                 Fate::Delivered {
                     copy_delay_ns: Some(_),
                     ..
@@ -420,8 +422,8 @@ mod tests {
         let (a, b) = (NodeId::from_index(0), NodeId::from_index(1));
         let mut network = Network::new(Seed(1), 2, &LinkProfile::default());
         assert_ne!(
-            network.fate(a, b, Time::ZERO, || 1),
-            network.fate(a, b, Time::ZERO, || 1)
+            network.fate(a, b, Time::ZERO),
+            network.fate(a, b, Time::ZERO)
         );
     }
 }

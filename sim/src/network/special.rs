@@ -1,6 +1,6 @@
 //! What few links have: bursts of loss, a limited capacity, a clog.
 
-use super::Loss;
+use super::Passage;
 use super::latency::derive;
 use crate::span::Span;
 use serde::{Deserialize, Serialize};
@@ -87,28 +87,22 @@ impl Special {
         self.capacity = profile.capacity;
     }
 
-    /// Whether any of it has an effect.
-    pub(super) fn matters(&self) -> bool {
-        self.bursts.is_some() || self.capacity.is_some() || self.clogs > 0
-    }
-
-    /// Whether a message gets through, and how long it waits before it travels, in nanoseconds.
-    pub(super) fn pass(
-        &mut self,
-        key: u64,
-        draw: u64,
-        now: Time,
-        size_bytes: impl FnOnce() -> usize,
-    ) -> Result<u64, Loss> {
+    /// What becomes of a message of so many bytes.
+    pub(super) fn passage(&mut self, key: u64, draw: u64, now: Time, size_bytes: u64) -> Passage {
         if let Some(bursts) = self.bursts
             && self.is_bad(&bursts, key, now)
             && bursts.loss.hits(draw)
         {
-            return Err(Loss::Burst);
+            return Passage::LostInBurst;
         }
-        match self.capacity {
-            Some(capacity) => self.queue(capacity, now, size_bytes() as u64),
-            None => Ok(0),
+        let wait_ns = match self.capacity {
+            Some(capacity) => self.queue(capacity, now, size_bytes),
+            None => Some(0),
+        };
+        match wait_ns {
+            None => Passage::Overflow,
+            Some(wait_ns) if self.clogs > 0 => Passage::Clogged { wait_ns },
+            Some(wait_ns) => Passage::Through { wait_ns },
         }
     }
 
@@ -126,7 +120,8 @@ impl Special {
         self.periods.is_multiple_of(2)
     }
 
-    fn queue(&mut self, capacity: Capacity, now: Time, size_bytes: u64) -> Result<u64, Loss> {
+    /// How long a message waits until it has left the sender, in nanoseconds; `None` if there is no room for it.
+    fn queue(&mut self, capacity: Capacity, now: Time, size_bytes: u64) -> Option<u64> {
         let rate = u128::from(capacity.bytes_per_s);
         let start = self.busy_until.max(now);
         let waiting_ns = nanos(start.since(now));
@@ -135,12 +130,12 @@ impl Special {
         if waiting_ns > 0
             && waiting_bytes + u128::from(size_bytes) > u128::from(capacity.queue_bytes)
         {
-            return Err(Loss::Overflow);
+            return None;
         }
         let takes_ns =
             u64::try_from(u128::from(size_bytes) * 1_000_000_000 / rate).unwrap_or(u64::MAX);
         self.busy_until = start + Duration::from_nanos(takes_ns);
-        Ok(waiting_ns.saturating_add(takes_ns))
+        Some(waiting_ns.saturating_add(takes_ns))
     }
 }
 
@@ -177,7 +172,7 @@ mod tests {
         let lost: Vec<bool> = (0..1_000_000)
             .map(|tenth_ms| {
                 let now = Time::from_nanos(tenth_ms * 100_000);
-                link.pass(7, derive(tenth_ms, 1), now, || 1).is_err()
+                link.passage(7, derive(tenth_ms, 1), now, 1) == Passage::LostInBurst
             })
             .collect();
         let count = lost.iter().filter(|&&lost| lost).count();
@@ -199,9 +194,9 @@ mod tests {
         };
         let (mut busy, mut quiet) = (special(Some(bursts), None), special(Some(bursts), None));
         for ms in 0..1000 {
-            let lost = busy.pass(3, 0, Time::from_millis(ms), || 1);
+            let lost = busy.passage(3, 0, Time::from_millis(ms), 1);
             if ms % 50 == 0 {
-                assert_eq!(quiet.pass(3, 0, Time::from_millis(ms), || 1), lost);
+                assert_eq!(quiet.passage(3, 0, Time::from_millis(ms), 1), lost);
             }
         }
     }
@@ -212,13 +207,16 @@ mod tests {
             bytes_per_s: 1000,
             queue_bytes: 25,
         };
+        let waits = |ms: u64| Passage::Through {
+            wait_ns: ms * 1_000_000,
+        };
         let mut link = special(None, Some(capacity));
-        let mut send = |ms, bytes| link.pass(0, 0, Time::from_millis(ms), || bytes);
-        assert_eq!(send(0, 10), Ok(10_000_000));
-        assert_eq!(send(0, 10), Ok(20_000_000));
-        assert_eq!(send(0, 10), Err(Loss::Overflow), "20 wait, and 5 more fit");
-        assert_eq!(send(0, 5), Ok(25_000_000));
-        assert_eq!(send(15, 10), Ok(20_000_000), "15 bytes have left");
-        assert_eq!(send(100, 99), Ok(99_000_000), "a free link takes anything");
+        let mut send = |ms, bytes| link.passage(0, 0, Time::from_millis(ms), bytes);
+        assert_eq!(send(0, 10), waits(10));
+        assert_eq!(send(0, 10), waits(20));
+        assert_eq!(send(0, 10), Passage::Overflow, "20 wait, and 5 more fit");
+        assert_eq!(send(0, 5), waits(25));
+        assert_eq!(send(15, 10), waits(20), "15 bytes have left");
+        assert_eq!(send(100, 99), waits(99), "a free link takes anything");
     }
 }

@@ -18,6 +18,8 @@ enum Handled {
     At(NodeId),
     /// Nothing happened: it was stale, or it waits for a process that is paused or busy.
     Nothing,
+    /// The one that has [waited](World::instead) is to be handled now.
+    Instead,
 }
 
 impl<N: Node> World<N> {
@@ -36,7 +38,18 @@ impl<N: Node> World<N> {
                 self.now = position.at;
                 self.events_this_instant = 0;
             }
-            let Handled::At(node) = self.handle(position, slot, false) else {
+            let (mut entry, mut waited) = ((position, slot), false);
+            let node = loop {
+                match self.handle(entry.0, entry.1, waited) {
+                    Handled::At(node) => break Some(node),
+                    Handled::Nothing => break None,
+                    Handled::Instead => match self.instead.take() {
+                        Some(other) => (entry, waited) = (other, true),
+                        None => break None,
+                    },
+                }
+            };
+            let Some(node) = node else {
                 continue;
             };
             self.stats.events += 1;
@@ -142,6 +155,7 @@ impl<N: Node> World<N> {
         process.waiting && process.incarnation == incarnation
     }
 
+    #[cold]
     fn wait(&mut self, node: NodeId, position: Position, slot: Slot) -> Handled {
         self.stats.waited += 1;
         let backlog = &mut self.processes[node.index()].backlog;
@@ -150,6 +164,7 @@ impl<N: Node> World<N> {
     }
 
     /// The process is no longer busy, or was resumed: it takes the first event of its backlog.
+    #[cold]
     fn wake(&mut self, node: NodeId, incarnation: u32) -> Handled {
         let process = &mut self.processes[node.index()];
         if process.incarnation != incarnation {
@@ -159,17 +174,19 @@ impl<N: Node> World<N> {
         if self.status[node.index()] == Status::Paused {
             return Handled::Nothing; // resuming wakes it
         }
-        let Some((position, slot)) = process.backlog.pop_front() else {
+        if process.busy_until > self.now {
+            let busy_until = process.busy_until;
+            self.wake_at(node, busy_until);
+            return Handled::Nothing;
+        }
+        self.instead = process.backlog.pop_front();
+        if self.instead.is_none() {
             process.waiting = false;
             return Handled::Nothing;
-        };
-        let handled = self.handle(position, slot, true);
-        let process = &self.processes[node.index()];
-        if process.incarnation == incarnation {
-            let busy_until = process.busy_until;
-            self.wake_at(node, busy_until.max(self.now));
         }
-        handled
+        // It looks again when it is done with this one.
+        self.wake_at(node, self.now);
+        Handled::Instead
     }
 
     #[inline]
@@ -272,13 +289,13 @@ impl<N: Node> World<N> {
         if process.incarnation != incarnation || process.has_failed(mark.sync) {
             return Handled::Nothing;
         }
-        if self.crashes_at(node, Point::BeforeSync) {
+        if self.crashes_at(node, &Point::BeforeSync) {
             return Handled::At(node);
         }
         if !settled && let Some(error) = self.settle(node, mark) {
             return self.sync_failed(node, incarnation, mark.sync, error);
         }
-        if self.crashes_at(node, Point::AfterSync) {
+        if self.crashes_at(node, &Point::AfterSync) {
             return Handled::At(node);
         }
         self.processes[node.index()].open_barrier(mark);
@@ -365,8 +382,13 @@ impl<N: Node> World<N> {
     /// Lends out the state of a node with a context, and carries out what was done through it.
     #[inline]
     fn enter(&mut self, node: NodeId, handler: impl FnOnce(&mut Option<N>, &mut Context<'_, N>)) {
-        let (now, wall_clock) = self.clocks(node);
-        let role = self.role_if_armed(node);
+        let unusual = self.unusual;
+        let (now, wall_clock) = if unusual {
+            self.clocks(node)
+        } else {
+            (self.now, self.now)
+        };
+        let role = if unusual { self.role(node) } else { None };
         let process = &mut self.processes[node.index()];
         let mut next_sync = process.next_sync;
         let notes = self.trace.is_some().then_some(&mut self.notes);
@@ -377,26 +399,30 @@ impl<N: Node> World<N> {
         handler(&mut self.nodes[node.index()], &mut cx);
         self.running = None;
         process.next_sync = next_sync;
-        let busy = process.per_event;
-        if !busy.is_zero() {
-            process.busy_until = self.now + busy;
-            self.wake_at(node, self.now + busy);
+        if unusual {
+            self.be_busy(node);
         }
         self.carry_out(node);
-        if let Some(before) = role
-            && self.role(node).is_some_and(|after| after != before)
-        {
-            self.crashes_at(node, Point::RoleChange);
+        if unusual {
+            self.crash_if_changed(node, role);
         }
     }
 
-    /// What the node is doing, if somebody waits for it to do something else.
-    #[inline]
-    fn role_if_armed(&self, node: NodeId) -> Option<&'static str> {
-        if self.armed.is_empty() {
-            None
-        } else {
-            self.role(node)
+    /// A slow process takes its time for the event that it has just handled.
+    #[cold]
+    fn be_busy(&mut self, node: NodeId) {
+        let process = &mut self.processes[node.index()];
+        if !process.per_event.is_zero() {
+            let until = self.now + process.per_event;
+            process.busy_until = until;
+            self.wake_at(node, until);
+        }
+    }
+
+    #[cold]
+    fn crash_if_changed(&mut self, node: NodeId, before: Option<&'static str>) {
+        if before.is_some() && self.role(node).is_some_and(|after| Some(after) != before) {
+            self.crashes_at(node, &Point::RoleChange);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What can be done to processes, their disks and their clocks.
 
 use super::probes::own;
+use super::process::Process;
 use super::{Event, TAG_CRASH, TAG_HALT, TAG_PAUSE, TAG_RESUME, Unsynced, What, World, tag};
 use crate::network::{Delays, Latency};
 use splitbrain_core::{Node, NodeId, OpId, Outcome, Status, Time};
@@ -56,6 +57,7 @@ impl<N: Node> World<N> {
     }
 
     fn stop(&mut self, node: NodeId, unsynced: Unsynced) {
+        self.interrupted = true;
         let index = node.index();
         self.nodes[index] = None;
         self.status[index] = Status::Down;
@@ -164,6 +166,7 @@ impl<N: Node> World<N> {
     /// Makes a node take so much longer for every event from now on, by adding to what it takes already, or by taking away
     /// from it. What arrives while it is busy waits in order.
     pub fn slow_down(&mut self, node: NodeId, by: Duration, more: bool) {
+        self.unusual = true;
         if let Some(process) = self.processes.get_mut(node.index()) {
             process.per_event = if more {
                 process.per_event.saturating_add(by)
@@ -183,6 +186,7 @@ impl<N: Node> World<N> {
             return;
         };
         self.true_clocks = false;
+        self.unusual = true;
         let now = self.now;
         // What is left of a timer is left on the node's own clock.
         let left: Vec<(N::Timer, Duration)> = process
@@ -203,6 +207,7 @@ impl<N: Node> World<N> {
     pub fn jump(&mut self, node: NodeId, by_ns: i64) {
         if let Some(process) = self.processes.get_mut(node.index()) {
             self.true_clocks = false;
+            self.unusual = true;
             self.stats.clock_jumps += 1;
             process.clock.jump(by_ns);
         }
@@ -213,6 +218,7 @@ impl<N: Node> World<N> {
     pub fn strobe(&mut self, nodes: &[NodeId], by_ns: i64, every: Duration) -> FaultId {
         let fault = self.new_fault();
         self.true_clocks = false;
+        self.unusual = true;
         let now = self.now;
         for &node in nodes {
             if let Some(process) = self.processes.get_mut(node.index()) {
@@ -224,13 +230,20 @@ impl<N: Node> World<N> {
     }
 
     /// What the monotonic and the wall clock of a node show.
+    #[inline]
     pub fn clocks(&self, node: NodeId) -> (Time, Time) {
+        if self.true_clocks {
+            (self.now, self.now)
+        } else {
+            self.own_clocks(node)
+        }
+    }
+
+    #[cold]
+    fn own_clocks(&self, node: NodeId) -> (Time, Time) {
         match self.processes.get(node.index()) {
-            Some(process) if !self.true_clocks => (
-                process.clock.monotonic(self.now),
-                process.clock.wall(self.now),
-            ),
-            _ => (self.now, self.now),
+            Some(Process { clock, .. }) => (clock.monotonic(self.now), clock.wall(self.now)),
+            None => (self.now, self.now),
         }
     }
 }

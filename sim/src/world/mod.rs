@@ -28,10 +28,10 @@ use crate::network::{Delays, Latency, LinkProfile, Network};
 use crate::panics;
 use digest::Digest;
 use disk::Mark;
-use effects::Clogged;
+use effects::Sent;
 use point::Armed;
 use process::Process;
-use queue::{Queue, Slot};
+use queue::{Position, Queue, Slot};
 use splitbrain_check::{History, ProcessId};
 use splitbrain_core::{
     Cluster, Effect, Links, Node, NodeId, OpId, Outcome, Purpose, Seed, Status, SyncError, SyncId,
@@ -204,13 +204,19 @@ pub struct World<N: Node> {
     disturbed: Vec<NodeId>,
     /// The node whose handler is running: who is to blame for a panic.
     running: Option<NodeId>,
+    /// Whether the node whose effects are carried out has stopped meanwhile.
+    interrupted: bool,
     /// Crashes that wait for a node to reach a point.
     armed: Vec<Armed>,
     next_fault: u32,
     /// What is held at clogged links, in the order in which it was sent.
-    clogged: Vec<Clogged<N>>,
+    clogged: Vec<Sent<N>>,
     /// Whether all clocks show true time.
     true_clocks: bool,
+    /// Whether any clock, slow process or armed crash makes a handler call more than that. Once it is, it stays.
+    unusual: bool,
+    /// The entry of a backlog that is to be handled next.
+    instead: Option<(Position, Slot)>,
 }
 
 impl<N: Node> World<N> {
@@ -247,10 +253,13 @@ impl<N: Node> World<N> {
             trace: None,
             disturbed: Vec::new(),
             running: None,
+            interrupted: false,
             armed: Vec::new(),
             next_fault: 0,
             clogged: Vec::new(),
             true_clocks: true,
+            unusual: false,
+            instead: None,
         };
         for index in 0..count {
             world.restart(NodeId::from_index(index));

@@ -96,6 +96,7 @@ impl<N: Node> World<N> {
     /// crashed will not, and those that have, and that nobody has started since, are started again.
     pub fn arm(&mut self, nodes: &[NodeId], point: &Point) -> FaultId {
         let fault = self.new_fault();
+        self.unusual = true;
         let armed = |&node: &NodeId| Armed {
             fault,
             node,
@@ -121,8 +122,8 @@ impl<N: Node> World<N> {
 
     /// Crashes the node if it was to crash at this point. Returns whether it has.
     #[inline]
-    pub(super) fn crashes_at(&mut self, node: NodeId, point: Point) -> bool {
-        !self.armed.is_empty() && self.crash_armed(node, |armed| *armed == point)
+    pub(super) fn crashes_at(&mut self, node: NodeId, point: &'static Point) -> bool {
+        !self.armed.is_empty() && self.crash_armed(node, |armed| armed == point)
     }
 
     /// The same for the probe at this position in [`Node::PROBES`].
