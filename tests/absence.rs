@@ -24,14 +24,14 @@ fn main() -> ExitCode {
     for name in NAMES.iter() {
         let scenario = read(name);
         if Part::Everything.left_out_of(&scenario).is_some() {
-            trials.push(trial(name.to_string(), name, Part::Everything));
+            trials.push(trial(name, name, Part::Everything));
         }
         let stem = name.rsplit('/').next().unwrap_or(name);
         let kinds = FaultKind::ALL.map(FaultKind::name).into_iter();
         for kind in kinds.filter(|kind| stem.contains(kind)) {
             let part = Part::Named(kind.to_owned());
             if part.left_out_of(&scenario).is_some() {
-                trials.push(trial(name.to_string(), name, part));
+                trials.push(trial(name, name, part));
             }
         }
     }
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         }
         for (name, part) in shown {
             trials.push(trial(
-                format!("{}: {name}", page.name),
+                &format!("{}: {name}", page.name),
                 name,
                 Part::Named(part),
             ));
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-fn trial(title: String, name: &str, part: Part) -> Trial {
+fn trial(title: &str, name: &str, part: Part) -> Trial {
     let name = name.to_owned();
     let title = format!("{title}/without {}", part.word());
     Trial::test(title, move || is_missed(&name, &part).map_err(Failed::from))
@@ -129,7 +129,11 @@ impl Part {
             Part::Named(word) => {
                 if let Some(Value::Table(network)) = rest.get_mut("network") {
                     network.remove(word);
-                    each(network.get_mut("links"), |link| link.remove(word));
+                    if let Some(Value::Array(links)) = network.get_mut("links") {
+                        for link in links.iter_mut().filter_map(Value::as_table_mut) {
+                            link.remove(word);
+                        }
+                    }
                 }
                 if let Some(Value::Array(sources)) = rest.get_mut("nemesis") {
                     sources.retain_mut(|source| {
@@ -141,14 +145,6 @@ impl Part {
             }
         }
         (rest != *scenario).then_some(rest)
-    }
-}
-
-fn each<T>(list: Option<&mut Value>, act: impl Fn(&mut Table) -> T) {
-    if let Some(Value::Array(list)) = list {
-        list.iter_mut()
-            .filter_map(Value::as_table_mut)
-            .for_each(|table| drop(act(table)));
     }
 }
 

@@ -21,7 +21,8 @@ impl Block {
     pub(crate) fn file(&self) -> Option<(&str, &str)> {
         let (first, rest) = self.text.split_once('\n')?;
         let file = first.strip_prefix("# scenarios/")?;
-        file.ends_with(".toml").then_some((file, rest))
+        let extension = Path::new(file).extension()?;
+        (extension == "toml").then_some((file, rest))
     }
 }
 
@@ -77,7 +78,7 @@ fn blocks(page: &str, text: &str) -> Vec<Block> {
                 block.text.push('\n');
             }
             _ if line.starts_with('#') => {
-                part = line.split('`').nth(1).unwrap_or(page).to_owned();
+                line.split('`').nth(1).unwrap_or(page).clone_into(&mut part);
             }
             _ => {}
         }
