@@ -33,6 +33,20 @@ fn readme() {
         .case(copy);
 }
 
+/// So is what the pages about faults show.
+#[test]
+fn pages_about_faults() {
+    let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/faults");
+    let sandbox = Sandbox::new();
+    for page in std::fs::read_dir(pages).unwrap() {
+        let page = page.unwrap();
+        std::fs::copy(page.path(), sandbox.file("").join(page.file_name())).unwrap();
+    }
+    trycmd::TestCases::new()
+        .register_bin("splitbrain", Path::new(SPLITBRAIN))
+        .case(sandbox.file("*.md"));
+}
+
 /// A folder that is gone after the test, and commands that run in it: nothing that they write is left behind.
 struct Sandbox(tempfile::TempDir);
 

@@ -406,9 +406,13 @@ mod tests {
             match there {
                 Fate::Lost => lost += 1,
                 Fate::Delivered {
-                    copy_delay_ns: Some(_),
+                    delay_ns,
+                    copy_delay_ns: Some(copy_delay_ns),
                     ..
-                } => copied += 1,
+                } => {
+                    copied += 1;
+                    same += u32::from(copy_delay_ns == delay_ns);
+                }
                 Fate::Delivered { .. } => {}
             }
         }
