@@ -27,8 +27,19 @@ fn main() -> ExitCode {
             trials.push(trial(name, name, Part::Everything));
         }
         let stem = name.rsplit('/').next().unwrap_or(name);
-        let kinds = FaultKind::ALL.map(FaultKind::name).into_iter();
-        for kind in kinds.filter(|kind| stem.contains(kind)) {
+        let named = |kind: &&str| stem.contains(kind);
+        let kinds: Vec<&str> = FaultKind::ALL
+            .map(FaultKind::name)
+            .into_iter()
+            .filter(named)
+            .collect();
+        // `crash-at-send` is named after `crash-at`, and not after `crash`.
+        let within = |kind: &str| {
+            kinds
+                .iter()
+                .any(|other| *other != kind && other.contains(kind))
+        };
+        for kind in kinds.iter().copied().filter(|kind| !within(kind)) {
             let part = Part::Named(kind.to_owned());
             if part.left_out_of(&scenario).is_some() {
                 trials.push(trial(name, name, part));
@@ -88,6 +99,7 @@ fn is_missed(name: &str, part: &Part) -> Result<(), String> {
         seeds: 0..PROBES_WITHIN_SEEDS,
         jobs: 1,
         stop_at_first: false,
+        ..Campaign::default()
     };
     let without = part.word();
     match campaign.run(&*case, Watch::nobody()).met(&*case) {

@@ -64,8 +64,14 @@ fn the_index_names_every_page_and_every_kind_of_fault() {
         let link = format!("]({}.md)", page.name);
         assert!(index.contains(&link), "no link to {}.md", page.name);
         assert!(page.text.starts_with("# "), "{}.md has no title", page.name);
+        // That of the swarm is as long as all of them: its page names it.
+        let named = page.name == "swarm" && page.text.contains("(../../scenarios/raft/swarm.toml)");
         let scenarios = page.blocks.iter().filter_map(Block::file);
-        assert!(scenarios.count() > 0, "{}.md shows no scenario", page.name);
+        assert!(
+            named || scenarios.count() > 0,
+            "{}.md shows no scenario",
+            page.name
+        );
     }
     for kind in FaultKind::ALL {
         let name = format!("`{}`", kind.name());
