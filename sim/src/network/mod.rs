@@ -307,7 +307,8 @@ impl Network {
     }
 
     /// Decides the fate of the next message on this link. Both nodes must exist.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "once a message, on the shortest way")]
+    #[inline(always)]
     pub(crate) fn fate(&mut self, from: NodeId, to: NodeId, now: Time) -> Fate {
         let link = &mut self.links[from.index() * self.nodes + to.index()];
         if link.last_sent_at == now {

@@ -53,7 +53,7 @@ impl<N: Node> World<N> {
             }
             Effect::Send { to, message } => process.outbox.push_back(Held::Send { to, message }),
             Effect::SendEager { to, message } => {
-                self.transmit(node, to, message);
+                self.transmit_out_of_line(node, to, message);
                 self.crashes_at(node, &Point::AfterSend);
             }
             Effect::Complete { id, outcome } if process.outbox.is_empty() => {
@@ -146,7 +146,7 @@ impl<N: Node> World<N> {
             }
             match outbox.pop_front() {
                 Some(Held::Send { to, message }) => {
-                    self.transmit(node, to, message);
+                    self.transmit_out_of_line(node, to, message);
                     // A crash here empties the outbox.
                     self.crashes_at(node, &Point::AfterSend);
                 }
@@ -156,8 +156,14 @@ impl<N: Node> World<N> {
         }
     }
 
+    #[inline(never)]
+    fn transmit_out_of_line(&mut self, from: NodeId, to: NodeId, message: N::Message) {
+        self.transmit(from, to, message);
+    }
+
     /// Hands a message to the network.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "once a message: as with `travel`")]
+    #[inline(always)]
     fn transmit(&mut self, from: NodeId, to: NodeId, message: N::Message) {
         self.stats.messages_sent += 1;
         self.trace_detail(|| What::Send {
