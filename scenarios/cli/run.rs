@@ -48,8 +48,8 @@ pub(super) struct Arguments {
     /// Stop at the first violation
     #[arg(long)]
     stop_at_first: bool,
-    /// Shrink the first failure of each property, in at most about so many runs; 0 shrinks nothing
-    #[arg(long, value_name = "RUNS", default_value_t = shrink::BUDGET_RUNS)]
+    /// Shrink the first failure of each property, within so many steps (events of the runs it takes); 0 shrinks nothing
+    #[arg(long, value_name = "STEPS", default_value_t = shrink::BUDGET_STEPS)]
     shrink: u64,
     /// Print one JSON object
     #[arg(long)]
@@ -209,7 +209,7 @@ fn run_case<'a>(arguments: &Arguments, case: &'a dyn Case, stop: &AtomicBool) ->
         }
     }
     let mut shrunk = Vec::new();
-    if arguments.shrink > 0 && unwritten.is_none() {
+    if arguments.shrink > 0 && unwritten.is_none() && !stop.load(Relaxed) {
         match shrink_failures(arguments.shrink, case, &summary, &folders) {
             Ok(runs) => shrunk = runs,
             Err(error) => unwritten = Some(error),
@@ -231,7 +231,7 @@ fn run_case<'a>(arguments: &Arguments, case: &'a dyn Case, stop: &AtomicBool) ->
 
 /// Shrinks the first failure of each property that was written down, into a folder within its own.
 fn shrink_failures(
-    budget_runs: u64,
+    budget_steps: u64,
     case: &dyn Case,
     summary: &Summary,
     folders: &[Option<FailureFolder>],
@@ -249,8 +249,9 @@ fn shrink_failures(
             faults: Some(report.faults),
             operations: report.operations,
         };
-        if let Some(shrunk) = shrink::shrunk(case, *seed, &script, &finding.property, budget_runs) {
-            let written = shrink::write(&folder.folder.join("shrunk"), &shrunk, *seed)?;
+        if let Some(shrunk) = shrink::shrunk(case, *seed, &script, &finding.property, budget_steps)
+        {
+            let written = shrink::write(&folder.folder.join("shrunk"), &shrunk)?;
             runs.push((*seed, shrunk, written));
         }
     }
@@ -305,7 +306,7 @@ impl Ran<'_> {
             let small = self.shrunk.iter().find(|(small, ..)| small == seed);
             let shrunk = small.map(|(_, shrunk, folder)| {
                 let replay = folder.replay.display().to_string();
-                serde_json::json!({ "decisions": shrunk.decisions(), "runs": shrunk.runs, "replay": replay })
+                serde_json::json!({ "decisions": shrunk.decisions(), "seed": shrunk.seed, "runs": shrunk.runs, "steps": shrunk.steps, "replay": replay })
             });
             serde_json::json!({ "seed": seed, "property": finding.property, "replay": replay, "shrunk": shrunk })
         };
@@ -389,8 +390,7 @@ impl Ran<'_> {
             writeln!(out, "  .. and {} more", failures.len() - SHOWN_MAX)?;
         }
         for (seed, shrunk, folder) in &self.shrunk {
-            let (small, runs) = (shrink::in_words(shrunk), shrunk.runs);
-            writeln!(out, "  seed {seed} shrunk to {small} in {runs} runs")?;
+            writeln!(out, "  seed {seed} shrunk to {}", shrink::in_words(shrunk))?;
             writeln!(
                 out,
                 "    replay: splitbrain replay {}",

@@ -121,12 +121,15 @@ impl Cuts {
             .flat_map(|(&from, to)| to.iter().map(move |&to| (from, to)))
     }
 
-    /// Leaves these nodes out of it.
-    pub(crate) fn forget(&mut self, forgotten: impl Fn(&NodeId) -> bool) {
-        self.0.retain(|from, to| {
-            to.retain(|to| !forgotten(to));
-            !forgotten(from) && !to.is_empty()
-        });
+    /// The same cuts between nodes with other names; nodes without a name are left out of it.
+    pub(crate) fn renamed(&self, name: impl Fn(NodeId) -> Option<NodeId>) -> Cuts {
+        let mut renamed: BTreeMap<NodeId, BTreeSet<NodeId>> = BTreeMap::new();
+        for (from, to) in self.iter() {
+            if let (Some(from), Some(to)) = (name(from), name(to)) {
+                renamed.entry(from).or_default().insert(to);
+            }
+        }
+        Cuts(renamed)
     }
 
     /// Whether this link is cut.
