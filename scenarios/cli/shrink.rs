@@ -70,11 +70,7 @@ pub(super) fn command(arguments: &Arguments) -> anyhow::Result<Status> {
             replay.seed,
             in_words(&shrunk)
         )?;
-        writeln!(
-            out,
-            "{}\n{} at {}: {}",
-            written.timeline, property, shrunk.finding.at, shrunk.finding.what
-        )?;
+        writeln!(out, "{}", written.explanation)?;
         writeln!(
             out,
             "replay: splitbrain replay {}",

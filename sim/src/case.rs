@@ -2,7 +2,7 @@
 
 use crate::Injection;
 use crate::panics;
-use crate::protocol::{OpOf, Protocol};
+use crate::protocol::{Contradiction, OpOf, Protocol};
 use crate::replay::{self, Replay, ReplayError};
 use crate::run::{self, Finding, HARNESS_PROPERTIES, Request, Script, Verdict};
 use crate::scenario::{self, ClusterSpec, Expect, NetworkSpec, Require, ScenarioError, ScenarioOf};
@@ -33,6 +33,10 @@ pub struct Report {
     pub faults: Vec<Injection>,
     /// The operations that clients began, if a trace was asked for.
     pub operations: Option<Vec<Request<Value>>>,
+    /// The operations that contradict each other, if that is what was found.
+    pub contradiction: Contradiction,
+    /// The states of the nodes in the end, in words, if a trace was asked for.
+    pub states: Option<Vec<String>>,
     /// What happened in words, if it was asked for.
     pub trace: Option<Trace>,
     /// The history, one JSON object a line, if a trace was asked for.
@@ -365,6 +369,8 @@ impl<P: Protocol> Case for Prepared<P> {
                     virtual_time: run.virtual_time,
                     faults: run.faults,
                     operations,
+                    contradiction: run.contradiction,
+                    states: run.states,
                     trace: run.trace,
                     history_jsonl: history_jsonl.map(|()| history),
                 }
@@ -382,6 +388,8 @@ impl<P: Protocol> Case for Prepared<P> {
                 virtual_time: Time::ZERO,
                 faults: Vec::new(),
                 operations: None,
+                contradiction: Contradiction::default(),
+                states: None,
                 trace: None,
                 history_jsonl: None,
             },

@@ -46,17 +46,13 @@ pub fn check(case: &dyn Case, seeds: u64, report_dir: &Path) -> Result<Summary, 
         .iter()
         .find(|(_, finding)| Some(finding.property.as_str()) != expected);
     if let Some((seed, finding)) = unexpected {
-        let _ = write!(
-            message,
-            "\nseed {seed}, {} at {}: {}",
-            finding.property, finding.at, finding.what
-        );
+        let _ = write!(message, "\nseed {seed} violates {}", finding.property);
         match write_failure(report_dir, case, *seed) {
             Ok(Some(written)) => {
                 let _ = write!(
                     message,
                     "\n\n{}\nsee {}",
-                    written.timeline,
+                    written.explanation,
                     written.folder.display()
                 );
             }
