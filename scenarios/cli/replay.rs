@@ -80,5 +80,5 @@ fn show(out: &mut dyn Write, case: &dyn Case, report: &Report, everything: bool)
         }
         return Ok(());
     }
-    writeln!(out, "\n{}", explanation(case, report))
+    write!(out, "\n{}", explanation(case, report))
 }

@@ -12,8 +12,8 @@ use splitbrain::run::Script;
 use splitbrain::shrink::{Shrunk, shrink};
 use std::path::{Path, PathBuf};
 
-/// How many steps shrinking may take unless it is said otherwise: some 20 seconds on two cores.
-pub(super) const BUDGET_STEPS: u64 = 50_000_000;
+/// How many steps shrinking may take unless it is said otherwise: some ten to twenty seconds on two cores.
+pub(super) const BUDGET_STEPS: u64 = 60_000_000;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -109,16 +109,16 @@ pub(super) fn write(folder: &Path, shrunk: &Shrunk) -> anyhow::Result<FailureFol
         .context("the small run failed only once")
 }
 
-/// `seed 7 with 2 faults and 3 operations in 812 runs (34567 steps)`.
+/// `2 faults and 3 operations with seed 7, in 812 runs (34567 steps)`.
 pub(super) fn in_words(shrunk: &Shrunk) -> String {
     let Script { faults, operations } = &shrunk.script;
     let faults = faults.as_ref().map_or(0, Vec::len) as u64;
     let operations = operations.as_ref().map_or(0, Vec::len) as u64;
     format!(
-        "seed {} with {} and {} in {} ({})",
-        shrunk.seed,
+        "{} and {} with seed {}, in {} ({})",
         count(faults, "fault"),
         count(operations, "operation"),
+        shrunk.seed,
         count(shrunk.runs, "run"),
         count(shrunk.steps, "step")
     )

@@ -55,6 +55,12 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// From now on there is so much to spend, with what is spent already.
+    pub(super) fn allow(&mut self, budget_steps: u64) {
+        self.budget_steps = budget_steps;
+        self.exhausted = false;
+    }
+
     /// Tells how far it is, with so many decisions left in the smallest run so far.
     pub(super) fn tell(&mut self, decisions: usize) {
         (self.on_progress)(self.steps, decisions);
