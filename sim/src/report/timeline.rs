@@ -332,20 +332,12 @@ mod tests {
                 incarnation: 0,
             },
         );
-        push(
-            10,
-            What::Note {
-                node: n(2),
-                words: "becomes coordinator".into(),
-            },
-        );
-        push(
-            12,
-            What::Note {
-                node: n(1),
-                words: "obeys n3".into(),
-            },
-        );
+        let note = |node, words: &str| What::Note {
+            node,
+            words: words.to_owned(),
+        };
+        push(10, note(n(2), "becomes coordinator"));
+        push(12, note(n(1), "obeys n3"));
         push(
             2000,
             What::Fault {

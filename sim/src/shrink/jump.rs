@@ -26,9 +26,9 @@ pub(super) fn trials(best: &Best, decisions: usize, round: u64) -> impl Iterator
         decisions,
         tail: tail(best),
     };
-    let mut rng = seeds_of(decisions as u64, round);
+    let mut rng = stream_of(decisions as u64, round);
     let seeds = (1 + round * 1_000_000..).map(Seed);
-    seeds.filter_map(move |seed| draws.draw(seed, &mut rng))
+    seeds.map_while(move |seed| draws.draw(seed, &mut rng))
 }
 
 /// Short runs of the scenario as it was, with faults drawn by its nemesis and few operations, without end.
@@ -40,7 +40,7 @@ pub(super) fn redrawn(
 ) -> impl Iterator<Item = Trial> {
     let case: Option<Arc<dyn Case>> = case.changed(&Change::Duration(duration)).map(Arc::from);
     let seeds = (1 + round * 1_000_000..).map(Seed);
-    let mut rng = seeds_of(u64::MAX, round);
+    let mut rng = stream_of(u64::MAX, round);
     let end_ms = duration.0.as_millis() as u64;
     seeds.map_while(move |seed| {
         let operations = operations_of(&best.script);
@@ -55,7 +55,7 @@ pub(super) fn redrawn(
     })
 }
 
-fn seeds_of(size: u64, round: u64) -> Rng {
+fn stream_of(size: u64, round: u64) -> Rng {
     Seed(size).stream(Purpose::User(round as u32))
 }
 
