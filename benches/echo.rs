@@ -58,6 +58,7 @@ pub fn world(seed: u64) -> World<Echo> {
         latency: Latency::uniform(Span::from_millis(1), Span::from_millis(10)),
         loss: rare,
         duplication: rare,
+        ..LinkProfile::default()
     };
     let config = WorldConfig {
         links,

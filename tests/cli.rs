@@ -267,6 +267,92 @@ fn what_a_run_writes_down_is_replayed_to_the_same_digest() {
     }
 }
 
+/// Failures are told apart, and each is written down once.
+#[test]
+fn distinct_failures_are_collected() {
+    let sandbox = Sandbox::new();
+    let run = |more: &[&str]| {
+        let lossy = ["--set", "checks.skip=[]", "--set", "network.loss=1/4"];
+        let run = ["run", "bully/partition-heals", "--json", "--seeds", "0..50"];
+        sandbox.json(&[&run[..], &lossy, more].concat())
+    };
+    let (object, status) = run(&["--distinct", "2", "--jobs", "1"]);
+    assert_eq!(status, 1);
+    assert_eq!(object["ended"], "found");
+    assert_eq!(object["resumed_from"], Value::Null);
+    let seeds = object["seeds"].as_u64().unwrap();
+    assert!(seeds < 50);
+    let distinct = object["distinct"].as_array().unwrap();
+    let properties: Vec<&Value> = distinct.iter().map(|known| &known["property"]).collect();
+    assert_eq!(properties, ["split-brain", "agreement"]);
+    assert_eq!(distinct[1]["first_seed"], seeds - 1, "it stops there");
+    let counted: u64 = distinct
+        .iter()
+        .map(|known| known["seeds"].as_u64().unwrap())
+        .sum();
+    assert_eq!(object["invalid"], counted);
+    for known in distinct {
+        let keys: Vec<&String> = known.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["first_seed", "property", "replay", "seeds", "shape"]);
+        assert!(known["shape"].is_string());
+        let replay = known["replay"].as_str().unwrap();
+        let of_seed = format!(
+            "failures/bully-partition-heals-{}/shrunk/replay.json",
+            known["first_seed"]
+        );
+        assert_eq!(replay, of_seed);
+        assert_eq!(self::status(&sandbox.run(&["replay", replay])), 1);
+    }
+    let written = std::fs::read_dir(sandbox.file("failures")).unwrap().count();
+    assert_eq!(written, 2);
+    let mut other = run(&["--distinct", "2", "--jobs", "2"]).0;
+    other["wall_seconds"] = object["wall_seconds"].clone();
+    assert_eq!(object, other, "whatever the number of jobs");
+
+    // Without being asked to, it tells apart what it found, and writes all of it down.
+    let (all, _) = run(&["--report", "all"]);
+    assert_eq!(
+        (&all["ended"], &all["seeds"]),
+        (&Value::from("all-seeds"), &Value::from(50))
+    );
+    let replays = all["failures"].as_array().unwrap();
+    assert!(replays.iter().all(|failure| failure["replay"].is_string()));
+    let shrunk = replays
+        .iter()
+        .filter(|failure| !failure["shrunk"].is_null());
+    assert_eq!(shrunk.count(), all["distinct"].as_array().unwrap().len());
+    let (none, _) = run(&["--shrink", "0", "--report-max", "0"]);
+    assert_eq!(none["distinct"], Value::Array(Vec::new()));
+    assert_eq!(none["digest"], all["digest"]);
+}
+
+/// A time is a budget, and no part of a verdict.
+#[test]
+fn a_campaign_ends_when_its_time_is_up() {
+    let sandbox = Sandbox::new();
+    let (object, status) = sandbox.json(&["run", "bully/healthy", "--for", "200ms", "--json"]);
+    assert_eq!(status, 0, "what was run is what was asked for");
+    assert_eq!(object["ended"], "time");
+    assert!(object["wall_seconds"].as_f64().unwrap() >= 0.2);
+    let seeds = object["seeds"].as_u64().unwrap();
+    assert_eq!(object["valid"], seeds);
+    let range = format!("0..{seeds}");
+    let (same, _) = sandbox.json(&["run", "bully/healthy", "--seeds", &range, "--json"]);
+    assert_eq!(same["digest"], object["digest"]);
+    // It is no less than the seeds it was given.
+    let few = [
+        "run",
+        "bully/healthy",
+        "--seeds",
+        "0..3",
+        "--for",
+        "1h",
+        "--json",
+    ];
+    let (object, status) = sandbox.json(&few);
+    assert_eq!((status, &object["ended"]), (0, &Value::from("all-seeds")));
+}
+
 /// A failing seed that is written down twice is written the same, to the byte.
 #[test]
 fn a_failure_folder_is_a_pure_function_of_the_seed() {
@@ -305,22 +391,39 @@ fn a_reader_that_leaves_is_no_error() {
     assert_eq!(status(&output), 0);
 }
 
-/// Ctrl-C ends a campaign that would take days, and what it found until then is still printed.
+/// Ctrl-C ends a campaign that would take days, and what it found until then is still printed. The next one goes on.
 #[cfg(unix)]
 #[test]
-fn an_interrupted_campaign_says_what_it_found() {
+fn an_interrupted_campaign_says_what_it_found_and_is_resumed() {
     let sandbox = Sandbox::new();
+    let resume = [
+        "run",
+        "bully/healthy",
+        "--json",
+        "--resume",
+        "campaign.json",
+    ];
+    let arguments = [&resume[..], &["--seeds", "0..1000000000000"]].concat();
+    let first = interrupted(&sandbox, &arguments);
+    assert_eq!(first["resumed_from"], 0);
+    let second = interrupted(&sandbox, &arguments);
+    assert_eq!(second["resumed_from"], first["seeds"]);
+    let seeds = second["seeds"].as_u64().unwrap();
+    assert!(seeds > first["seeds"].as_u64().unwrap());
+    let range = format!("0..{seeds}");
+    let (whole, _) = sandbox.json(&["run", "bully/healthy", "--json", "--seeds", &range]);
+    for same in ["digest", "events", "valid", "virtual_seconds", "stats"] {
+        assert_eq!(whole[same], second[same], "{same}");
+    }
+}
+
+/// Interrupts a campaign of very many seeds, and returns what it says then.
+#[cfg(unix)]
+fn interrupted(sandbox: &Sandbox, arguments: &[&str]) -> Value {
     // A machine that is busy may take long to start the process, and a signal that comes too early simply ends it.
     for patience_ms in [300, 1_000, 5_000, 20_000] {
-        let arguments = [
-            "run",
-            "bully/healthy",
-            "--seeds",
-            "0..1000000000000",
-            "--json",
-        ];
         let child = sandbox
-            .command(&arguments)
+            .command(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -340,16 +443,16 @@ fn an_interrupted_campaign_says_what_it_found() {
             continue;
         }
         let object: Value = serde_json::from_slice(&output.stdout).unwrap();
-        let seeds = object["seeds"].as_u64().unwrap();
-        assert!(seeds < 1_000_000_000_000);
-        assert_eq!(object["valid"], seeds);
+        assert!(object["seeds"].as_u64().unwrap() < 1_000_000_000_000);
+        assert_eq!(object["valid"], object["seeds"]);
+        assert_eq!(object["ended"], "interrupted");
         assert_eq!(text(&output.stderr), "");
         assert_eq!(
             status(&output),
             3,
             "nobody knows what the other seeds would have come to"
         );
-        return;
+        return object;
     }
     panic!("no campaign lived long enough to be interrupted");
 }

@@ -1,8 +1,20 @@
 //! A member: the algorithm itself.
 
 use super::{Config, Message, Nothing, Op, Timer};
-use splitbrain_core::{Context, Journal, Node, NodeId, OpId, Outcome, Time};
+use splitbrain_core::{Context, Journal, Node, NodeId, OpId, Outcome, Time, probe};
 use std::time::Duration;
+
+/// What must happen in some run for the rest of this file to have been tested at all.
+const PROBES: &[&str] = &[
+    "a coordinator fell silent",
+    "a higher member answered, and never claimed to coordinate",
+    "a member was asked to elect while it obeyed a coordinator",
+    "a coordinator was asked to elect, and claimed",
+    "an answer came when the election was over",
+    "a coordinator corrected a lower one",
+    "a coordinator gave way to a higher one",
+    "a claim was ignored: a higher one was known",
+];
 
 /// What a member is doing, and whom it obeys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,10 +93,17 @@ impl Member {
     fn on_election(&mut self, from: NodeId, cx: &mut Context<'_, Self>) {
         match self.role {
             // The claim says all that an answer would, and spares the other its wait.
-            Role::Coordinating => cx.send(from, Message::Coordinator),
+            Role::Coordinating => {
+                probe!(cx, "a coordinator was asked to elect, and claimed");
+                cx.send(from, Message::Coordinator);
+            }
             Role::Electing | Role::Waiting => cx.send(from, Message::Answer),
             // The other misses the coordinator; it may be right.
             Role::Obeying(_) => {
+                probe!(
+                    cx,
+                    "a member was asked to elect while it obeyed a coordinator"
+                );
                 cx.send(from, Message::Answer);
                 self.start_election(cx);
             }
@@ -96,6 +115,8 @@ impl Member {
         if self.role == Role::Electing {
             cx.note(format_args!("leaves it to {from}"));
             self.enter(Role::Waiting, cx);
+        } else {
+            probe!(cx, "an answer came when the election was over");
         }
     }
 
@@ -103,14 +124,21 @@ impl Member {
     fn on_claim(&mut self, from: NodeId, cx: &mut Context<'_, Self>) {
         match self.role {
             Role::Coordinating if from < self.id => {
+                probe!(cx, "a coordinator corrected a lower one");
                 cx.send(from, Message::Coordinator);
                 return;
             }
             // Who is higher need not obey: its election is under way, or it knows a higher one still.
             _ if from < self.id => return,
-            Role::Obeying(coordinator) if from < coordinator => return,
+            Role::Obeying(coordinator) if from < coordinator => {
+                probe!(cx, "a claim was ignored: a higher one was known");
+                return;
+            }
             Role::Obeying(coordinator) if from == coordinator => {}
-            Role::Coordinating => cx.note(format_args!("steps down and obeys {from}")),
+            Role::Coordinating => {
+                cx.note(format_args!("steps down and obeys {from}"));
+                probe!(cx, "a coordinator gave way to a higher one");
+            }
             _ => cx.note(format_args!("obeys {from}")),
         }
         self.enter(Role::Obeying(from), cx);
@@ -152,6 +180,9 @@ impl Node for Member {
     type Op = Op;
     type Ret = Option<NodeId>;
     type Config = Config;
+    const PROBES: &'static [&'static str] = PROBES;
+
+    const ROLES: &'static [&'static str] = &["electing", "waiting", "obeying", "coordinating"];
 
     /// A member that recovers does not know what happened meanwhile: it holds an election, like one that is new.
     fn start(config: &Config, _: Journal<Nothing>, cx: &mut Context<'_, Self>) -> Member {
@@ -180,18 +211,32 @@ impl Node for Member {
             Role::Electing => self.take_over(cx),
             Role::Waiting => {
                 cx.note(format_args!("hears of no coordinator for {waited}ms"));
+                probe!(
+                    cx,
+                    "a higher member answered, and never claimed to coordinate"
+                );
                 self.start_election(cx);
             }
             Role::Obeying(coordinator) => {
                 cx.note(format_args!(
                     "suspects {coordinator}: no heartbeat for {waited}ms"
                 ));
+                probe!(cx, "a coordinator fell silent");
                 self.start_election(cx);
             }
             Role::Coordinating => {
                 self.enter(Role::Coordinating, cx);
                 self.tell_everybody(Message::Heartbeat, cx);
             }
+        }
+    }
+
+    fn role(&self) -> &'static str {
+        match self.role {
+            Role::Electing => "electing",
+            Role::Waiting => "waiting",
+            Role::Obeying(_) => "obeying",
+            Role::Coordinating => "coordinating",
         }
     }
 
@@ -233,7 +278,7 @@ mod tests {
                 Effect::Send { to, message } => did.sent.push((to, message)),
                 Effect::SetTimer { timer, .. } => did.armed = Some(timer),
                 Effect::Complete { outcome, .. } => did.answers.push(outcome),
-                Effect::CancelTimer(_) => {}
+                Effect::CancelTimer(_) | Effect::Probe(_) => {}
                 other => panic!("a member never does {other:?}"),
             }
         }

@@ -51,6 +51,18 @@ impl Op {
             | Op::CompareAndSet { key, .. } => key,
         }
     }
+
+    /// How much the key and the values take, in bytes.
+    pub fn size_bytes(&self) -> usize {
+        let values = match self {
+            Op::Get { .. } | Op::Delete { .. } => 0,
+            Op::Put { value, .. } => value.len(),
+            Op::CompareAndSet {
+                expected, value, ..
+            } => expected.as_ref().map_or(0, |expected| expected.len()) + value.len(),
+        };
+        self.key().len() + values
+    }
 }
 
 impl fmt::Display for Op {

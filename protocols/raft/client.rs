@@ -2,10 +2,11 @@
 
 use super::config::{Member, Settings};
 use super::message::{Message, Reply, Request};
+use super::probes::PROBES;
 use super::session::{Answer, RequestId, SessionId};
 use super::{Peer, Timer};
 use crate::kv;
-use splitbrain_core::{Context, NodeId, OpId, Outcome};
+use splitbrain_core::{Context, NodeId, OpId, Outcome, probe};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,6 +102,7 @@ impl Client {
         };
         if self.awaits() != Some(request) {
             // An answer to a request that was answered before, given up, or made by an earlier life.
+            probe!(cx, "a client ignored an answer that it did not wait for");
             return;
         }
         match answer {
@@ -130,17 +132,27 @@ impl Client {
     pub(super) fn on_timer(&mut self, timer: Timer, cx: &mut Context<'_, Peer>) {
         match timer {
             Timer::Try => {
+                probe!(cx, "a client asked the next server in turn");
                 self.redirects = 0;
                 self.next_turn();
                 self.ask(cx);
             }
-            Timer::Deadline => self.finish(
-                match self.session {
-                    Session::Opening { .. } => Outcome::Fail("no session, so it was never sent"),
-                    Session::Open(_) => Outcome::Info,
-                },
-                cx,
-            ),
+            Timer::Deadline => {
+                let outcome = match self.session {
+                    Session::Opening { .. } => {
+                        probe!(cx, "a client gave up an operation that was never sent");
+                        Outcome::Fail("no session, so it was never sent")
+                    }
+                    Session::Open(_) => {
+                        probe!(
+                            cx,
+                            "a client gave up an operation that may have taken effect"
+                        );
+                        Outcome::Info
+                    }
+                };
+                self.finish(outcome, cx);
+            }
             Timer::Election | Timer::Heartbeat => debug_assert!(false, "timers of servers"),
         }
     }
@@ -191,10 +203,16 @@ impl Client {
         match leader {
             // Servers that take each other for the leader must not keep the client running in circles.
             Some(leader) if self.redirects < self.servers.len() => {
+                probe!(cx, "a client was sent on to the leader");
                 self.asks = leader;
                 self.ask(cx);
             }
-            _ => try_again_after(self.settings.client_backoff_ms, cx),
+            hint => {
+                if hint.is_none() {
+                    probe!(cx, "nobody could tell a client who leads");
+                }
+                try_again_after(self.settings.client_backoff_ms, cx);
+            }
         }
     }
 

@@ -2,17 +2,21 @@
 
 use super::log::{Command, Entry};
 use super::message::{Message, RequestVote, RequestVoteReply};
+use super::probes::PROBES;
 use super::record::HardState;
 use super::replication::Leader;
 use super::server::{Server, State};
 use super::{Peer, Timer};
 use crate::quorum;
-use splitbrain_core::{Context, NodeId};
+use splitbrain_core::{Context, NodeId, probe};
 use std::collections::BTreeSet;
 
 impl Server {
     /// No leader has been heard of for an election timeout (§5.2).
     pub(super) fn start_election(&mut self, cx: &mut Context<'_, Peer>) {
+        if let State::Candidate { .. } = self.state {
+            probe!(cx, "an election ended without a winner");
+        }
         self.hard_state = HardState {
             term: self.term().next(),
             voted_for: Some(self.id),
@@ -55,6 +59,12 @@ impl Server {
         if granted {
             self.hard_state.voted_for = Some(candidate);
             self.wait_for_leader(cx);
+        } else if request.term == self.term() {
+            if self.voted_for().is_none() {
+                probe!(cx, "a vote was refused: the candidate's log was behind");
+            } else {
+                probe!(cx, "a vote was refused: another candidate had it");
+            }
         }
         // A vote that a crash could undo could be given twice in one term (Figure 2: persistent state is updated
         // before responding).
@@ -76,6 +86,7 @@ impl Server {
         }
         // A vote counts in the term in which it was given, not in that of a later candidacy (§5.2).
         if reply.term < self.term() {
+            probe!(cx, "a reply to an earlier candidacy was ignored");
             return;
         }
         if reply.granted {

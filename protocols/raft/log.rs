@@ -87,6 +87,14 @@ pub enum Command {
 }
 
 impl Command {
+    /// How much its operation takes, in bytes.
+    pub fn size_bytes(&self) -> usize {
+        match self {
+            Command::Apply { op, .. } => op.size_bytes(),
+            _ => 0,
+        }
+    }
+
     /// The client request that it came from.
     pub fn request(&self) -> Option<RequestId> {
         match *self {

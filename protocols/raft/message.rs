@@ -23,6 +23,27 @@ pub enum Message {
     Reply(Reply),
 }
 
+/// What any message or entry takes, whatever it says.
+const HEADER_BYTES: usize = 32;
+
+impl Message {
+    /// How much it would take on a wire, about, in bytes: what matters is that entries and values count.
+    pub fn size_bytes(&self) -> usize {
+        let payload = match self {
+            Message::AppendEntries(request) => {
+                let sizes = request
+                    .entries
+                    .iter()
+                    .map(|entry| entry.command.size_bytes());
+                sizes.map(|size| HEADER_BYTES + size).sum()
+            }
+            Message::Request(Request::Apply { op, .. }) => op.size_bytes(),
+            _ => 0,
+        };
+        HEADER_BYTES + payload
+    }
+}
+
 /// "Will you vote for me?" (§5.2)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestVote {

@@ -34,7 +34,7 @@
 //! | §5.4.1 Election restriction | `on_request_vote`, in `election.rs` |
 //! | §5.4.2 Committing entries from previous terms (Figure 8) | `advance_commit_index`, in `replication.rs` |
 //! | §5.4.3 Safety argument; Figure 3 | [`invariants`], one file for each property |
-//! | §5.5 Crashes: what a restart finds | `Recovered` in `record.rs`, `Server::start` |
+//! | §5.5 Crashes: what a restart finds, and when it must not go on | `Recovered` in `record.rs`, `Server::start` |
 //! | §5.6 Timing | [`Settings`], in `config.rs` |
 //! | §8 Client interaction; no-op at the start of a term | `client.rs`; `become_leader`, in `election.rs` |
 //! | Dissertation §6.2 Finding the leader | `client.rs`; `NotLeader` in [`Answer`] |
@@ -57,6 +57,7 @@ mod election;
 pub mod invariants;
 mod log;
 mod message;
+mod probes;
 mod progress;
 mod record;
 mod replication;
@@ -124,6 +125,16 @@ impl Node for Peer {
     type Op = kv::Op;
     type Ret = kv::Ret;
     type Config = Config;
+    const PROBES: &'static [&'static str] = probes::PROBES;
+
+    const ROLES: &'static [&'static str] = &["follower", "candidate", "leader", "client"];
+
+    fn format(config: &Config) -> Vec<Record> {
+        match config {
+            Config::Server(_) => record::format(),
+            Config::Client(_) => Vec::new(),
+        }
+    }
 
     fn start(config: &Config, journal: Journal<Record>, cx: &mut Context<'_, Peer>) -> Peer {
         match config {
@@ -158,6 +169,25 @@ impl Node for Peer {
             Peer::Server(server) => server.on_synced(sync, cx),
             Peer::Client(_) => {}
         }
+    }
+
+    fn role(&self) -> &'static str {
+        match self {
+            Peer::Server(server) => match server.role() {
+                Role::Follower => "follower",
+                Role::Candidate => "candidate",
+                Role::Leader => "leader",
+            },
+            Peer::Client(_) => "client",
+        }
+    }
+
+    fn progress(&self) -> u64 {
+        self.server().map_or(0, |server| server.commit_index().0)
+    }
+
+    fn size_bytes(message: &Message) -> usize {
+        message.size_bytes()
     }
 }
 

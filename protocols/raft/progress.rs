@@ -90,15 +90,16 @@ impl Progress {
         news
     }
 
-    /// The follower has refused a request. Goes back by a term, rather than by an entry, at a time (§5.3).
-    pub(super) fn conflicted(&mut self, conflict: Conflict, log: &Log) {
+    /// The follower has refused a request. Goes back by a term, rather than by an entry, at a time (§5.3). Whether that
+    /// makes a difference.
+    pub(super) fn conflicted(&mut self, conflict: Conflict, log: &Log) -> bool {
         // The answer to a request that has been overtaken by what is known now.
         let overtaken = match self.pace {
             Pace::Streaming => false,
             Pace::Probing { .. } => conflict.refused != self.next_index.previous(),
         };
         if overtaken || conflict.refused <= self.match_index {
-            return;
+            return false;
         }
         // If the leader has entries of the conflicting term, then the logs may agree up to the last of them; if not,
         // the follower's entries of that term must all go.
@@ -109,6 +110,7 @@ impl Progress {
             .max(self.match_index.next());
         self.believed = self.match_index;
         self.pace = Pace::Probing { waiting: false };
+        self.next_index < conflict.refused
     }
 }
 
@@ -180,7 +182,7 @@ mod tests {
         // Figure 7: the leader of term 8, and follower f, whose entries of terms 2 and 3 are nowhere else.
         let leader = log(&[1, 1, 1, 4, 4, 5, 5, 6, 6, 6]);
         let mut progress = Progress::new(Index(10));
-        progress.conflicted(refused(10, Some(3), 7), &leader);
+        assert!(progress.conflicted(refused(10, Some(3), 7), &leader));
         assert_eq!(progress.next_index, Index(7));
         progress.conflicted(refused(6, Some(2), 4), &leader);
         assert_eq!(progress.next_index, Index(4));
@@ -193,6 +195,9 @@ mod tests {
         let mut progress = Progress::new(Index(7));
         progress.conflicted(refused(7, Some(4), 4), &leader);
         assert_eq!(progress.next_index, Index(6));
+        // Entry by entry it would have come no less far.
+        assert!(!progress.conflicted(refused(5, Some(4), 5), &leader));
+        assert_eq!(progress.next_index, Index(5));
     }
 
     #[test]

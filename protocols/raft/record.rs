@@ -1,7 +1,8 @@
 //! What is written to the journal, and what a restart makes of it.
 
 use super::log::{Entry, Index, Log, Term};
-use splitbrain_core::{Journal, NodeId};
+use splitbrain_core::{Damage, Journal, NodeId};
+use std::fmt;
 
 /// The persistent state of Figure 2, but for the log: both must survive a crash before anything that depends on them
 /// leaves the server.
@@ -27,6 +28,31 @@ pub enum Record {
     Append(Entry),
 }
 
+/// What is on the disk of a server before it starts for the first time. A disk without it was wiped, and may have held
+/// anything.
+pub(super) fn format() -> Vec<Record> {
+    vec![Record::HardState(HardState::default())]
+}
+
+/// A disk on which a server cannot start: what it promised may be gone with what cannot be read, be it a vote, be it an
+/// entry that others have counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DiskLost {
+    /// There is nothing on it, not even that it was formatted.
+    Wiped,
+    /// This record cannot be read.
+    Corrupt(usize),
+}
+
+impl fmt::Display for DiskLost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DiskLost::Wiped => f.write_str("its disk was wiped"),
+            DiskLost::Corrupt(position) => write!(f, "record {position} on its disk is corrupt"),
+        }
+    }
+}
+
 /// What a server finds when it starts.
 #[derive(Debug)]
 pub(super) struct Recovered {
@@ -39,23 +65,42 @@ pub(super) struct Recovered {
 }
 
 impl Recovered {
-    /// Folds the journal.
-    pub(super) fn from(journal: Journal<Record>) -> Recovered {
+    /// Folds the journal. A torn record at its end is left out: nothing that depended on it has left the server.
+    pub(super) fn from(journal: Journal<Record>) -> Result<Recovered, DiskLost> {
+        if journal.is_empty() {
+            return Err(DiskLost::Wiped);
+        }
+        if let Some((position, _)) = journal
+            .damage()
+            .find(|&(_, damage)| damage == Damage::Corrupt)
+        {
+            return Err(DiskLost::Corrupt(position));
+        }
         let all = journal.len();
         let mut hard_state = HardState::default();
         let mut entries = Vec::new();
-        for record in journal {
+        for record in journal.into_iter().flatten() {
             match record {
                 Record::HardState(latest) => hard_state = latest,
                 Record::Truncate { from } => entries.truncate(from.previous().0 as usize),
                 Record::Append(entry) => entries.push(entry),
             }
         }
-        Recovered {
+        Ok(Recovered {
             hard_state,
-            live: entries.len() + usize::from(hard_state != HardState::default()),
+            live: entries.len() + 1,
             all,
             log: Log::from_entries(entries),
+        })
+    }
+
+    /// For a server that will not run.
+    pub(super) fn nothing() -> Recovered {
+        Recovered {
+            hard_state: HardState::default(),
+            log: Log::default(),
+            live: 0,
+            all: 0,
         }
     }
 
@@ -105,13 +150,14 @@ mod tests {
             vote(3, None),
             vote(3, Some(2)),
         ];
-        let recovered = Recovered::from(Journal::from_records(records));
+        let recover = |records| Recovered::from(Journal::from_records(records)).unwrap();
+        let recovered = recover(records);
         assert_eq!(recovered.hard_state.term, Term(3));
         assert_eq!(recovered.hard_state.voted_for, Some(NodeId::from_index(2)));
         let canonical = vec![vote(3, Some(2)), append(1), append(2)];
         assert_eq!(recovered.compacted(), Some(canonical.clone()));
 
-        let again = Recovered::from(Journal::from_records(canonical));
+        let again = recover(canonical);
         assert_eq!(again.hard_state, recovered.hard_state);
         assert_eq!(
             again.log.starting_at(Index::FIRST),
@@ -121,10 +167,24 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_journal_is_a_new_server() {
-        let recovered = Recovered::from(Journal::empty());
+    fn a_formatted_disk_is_a_new_server_and_an_empty_one_was_wiped() {
+        let recovered = Recovered::from(Journal::from_records(format())).unwrap();
         assert_eq!(recovered.hard_state, HardState::default());
         assert_eq!(recovered.log.last_index(), Index::ZERO);
         assert_eq!(recovered.compacted(), None);
+        assert_eq!(
+            Recovered::from(Journal::empty()).err(),
+            Some(DiskLost::Wiped)
+        );
+    }
+
+    #[test]
+    fn a_torn_end_is_left_out_and_a_corrupt_record_is_not() {
+        let journal = |damage| {
+            let records = [Ok(vote(1, None)), Ok(append(1)), Err(damage)];
+            Recovered::from(records.into_iter().collect())
+        };
+        assert_eq!(journal(Damage::Torn).unwrap().log.last_index(), Index(1));
+        assert_eq!(journal(Damage::Corrupt).err(), Some(DiskLost::Corrupt(2)));
     }
 }

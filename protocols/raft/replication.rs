@@ -2,12 +2,13 @@
 
 use super::log::{Command, Index, Log, Term};
 use super::message::{AppendEntries, AppendEntriesReply, Appended, Conflict, Message, Reply};
+use super::probes::PROBES;
 use super::progress::{Batch, Progress};
 use super::server::{Server, State};
 use super::session::Answer;
 use super::{Peer, Timer};
 use crate::quorum;
-use splitbrain_core::{Context, NodeId};
+use splitbrain_core::{Context, NodeId, probe};
 use std::collections::VecDeque;
 use std::iter::once;
 use std::time::Duration;
@@ -57,6 +58,9 @@ impl Leader {
     /// The server no longer leads. Whether the entries will be committed is for others to say, so the clients are
     /// sent to ask them again; their sessions make that safe (dissertation §6.3).
     pub(super) fn turn_away_clients(self, log: &Log, cx: &mut Context<'_, Peer>) {
+        if !self.waiting.is_empty() {
+            probe!(cx, "a deposed leader turned waiting clients away");
+        }
         for (index, client) in self.waiting {
             if let Some(request) = log.entry(index).and_then(|entry| entry.command.request()) {
                 let answer = Answer::NotLeader(None);
@@ -114,6 +118,7 @@ impl Server {
         }
         // What a follower said to an earlier leader may have been overwritten since.
         if reply.term < self.term() {
+            probe!(cx, "a reply to an earlier term's entries was ignored");
             return;
         }
         let State::Leader(leader) = &mut self.state else {
@@ -129,7 +134,11 @@ impl Server {
                     self.advance_commit_index(cx);
                 }
             }
-            Appended::Conflict(conflict) => progress.conflicted(conflict, &self.log),
+            Appended::Conflict(conflict) => {
+                if progress.conflicted(conflict, &self.log) {
+                    probe!(cx, "a leader went back by more than one entry at once");
+                }
+            }
             Appended::StaleTerm => {}
         }
         self.replicate_to(follower, cx);
@@ -147,8 +156,16 @@ impl Server {
             // committed only through an entry of the leader's own term that follows it.
             && self.log.term_at(index) == Some(self.term())
         {
+            if self.log.term_at(self.commit_index.next()) != Some(self.term()) {
+                probe!(cx, "an entry of an earlier term was committed indirectly");
+            }
             self.commit_index = index;
             self.apply_committed(cx);
+        } else if index > self.commit_index {
+            probe!(
+                cx,
+                "a majority had an entry of an earlier term, which was not committed for that"
+            );
         }
     }
 }
@@ -163,13 +180,20 @@ impl Server {
         cx: &mut Context<'_, Peer>,
     ) {
         let appended = if request.term < self.term() {
+            probe!(cx, "a deposed leader was refused");
             Appended::StaleTerm
         } else {
             self.become_follower(request.term, cx);
             self.leader = Some(leader);
             self.wait_for_leader(cx);
             match self.conflict(request.previous_index, request.previous_term) {
-                Some(conflict) => Appended::Conflict(conflict),
+                Some(conflict) => {
+                    probe!(
+                        cx,
+                        "a follower refused entries that did not follow on its log"
+                    );
+                    Appended::Conflict(conflict)
+                }
                 None => Appended::Matched(self.append(request, cx)),
             }
         };
@@ -211,11 +235,25 @@ impl Server {
             .take_while(|(held, new)| held.term == new.term)
             .count();
         if agreeing < request.entries.len() {
+            if first.plus(agreeing) <= self.log.last_index() {
+                probe!(cx, "a conflicting tail was truncated");
+            }
             let missing = request.entries.into_iter().skip(agreeing);
             self.write(first.plus(agreeing), missing);
+        } else if agreeing > 0 {
+            probe!(cx, "entries came that were there already");
         }
         let committed = request.commit_index.min(last_new);
+        if committed < request.commit_index && committed < self.log.last_index() {
+            probe!(
+                cx,
+                "a commit index beyond the last new entry was not followed"
+            );
+        }
         if committed > self.commit_index {
+            if last_new == request.previous_index {
+                probe!(cx, "a commit index was learnt from a heartbeat");
+            }
             self.commit_index = committed;
             self.apply_committed(cx);
         }

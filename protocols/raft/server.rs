@@ -4,11 +4,12 @@ use super::config::{Member, Settings};
 use super::disk::Disk;
 use super::log::{Entry, Index, Log, Term};
 use super::message::{Message, Reply, Request};
+use super::probes::PROBES;
 use super::record::{HardState, Record, Recovered};
 use super::replication::Leader;
 use super::session::{Answer, Machine};
 use super::{Peer, Timer};
-use splitbrain_core::{Context, Journal, NodeId, SyncId};
+use splitbrain_core::{Context, Journal, NodeId, SyncId, probe};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -123,8 +124,16 @@ impl Server {
         cx: &mut Context<'_, Peer>,
     ) -> Server {
         let id = cx.id();
-        let recovered = Recovered::from(journal);
+        let recovered = Recovered::from(journal).unwrap_or_else(|lost| {
+            // To vote or to acknowledge without knowing what was promised before could break any promise.
+            cx.halt(lost.to_string());
+            Recovered::nothing()
+        });
+        if recovered.log.last_index() > Index::ZERO {
+            probe!(cx, "a server restarted with entries in its log");
+        }
         if let Some(records) = recovered.compacted() {
+            probe!(cx, "a server compacted its journal");
             cx.compact(records);
             cx.sync();
         }
@@ -221,9 +230,13 @@ impl Server {
         // Within a term the vote is kept, or a server could vote twice in it.
         match std::mem::replace(&mut self.state, State::Follower) {
             State::Follower => {}
-            State::Candidate { .. } => cx.note(format_args!("gives up its candidacy")),
+            State::Candidate { .. } => {
+                cx.note(format_args!("gives up its candidacy"));
+                probe!(cx, "a candidate gave way");
+            }
             State::Leader(leader) => {
                 cx.note(format_args!("steps down: it has seen term {term}"));
+                probe!(cx, "a leader was deposed");
                 cx.cancel_timer(Timer::Heartbeat);
                 self.wait_for_leader(cx);
                 leader.turn_away_clients(&self.log, cx);
@@ -258,7 +271,15 @@ impl Server {
                 unreachable!("entry {index} is committed, but the log has no such entry");
             };
             self.last_applied = index;
+            let is_old = self.machine.is_old(&entry.command);
             let answer = self.machine.apply(index, &entry.command);
+            match &answer {
+                Some(_) if is_old => {
+                    probe!(cx, "a retry was committed, and performed no second time");
+                }
+                None if is_old => probe!(cx, "an operation was committed after its client went on"),
+                _ => {}
+            }
             if let State::Leader(leader) = &mut self.state {
                 leader.answer_client(index, &entry.command, answer, cx);
             }

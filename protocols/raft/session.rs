@@ -70,6 +70,18 @@ impl Machine {
         &self.store
     }
 
+    /// Whether it is a request of a client that has been performed already, or one that came before it.
+    pub(super) fn is_old(&self, command: &Command) -> bool {
+        let Command::Apply {
+            session, sequence, ..
+        } = command
+        else {
+            return false;
+        };
+        let session = self.sessions.get(session);
+        session.is_some_and(|session| *sequence <= session.last_sequence)
+    }
+
     /// Carries out the committed entry at `index`; what to answer, if somebody is waiting for it.
     pub(super) fn apply(&mut self, index: Index, command: &Command) -> Option<Answer> {
         match command {
@@ -137,6 +149,7 @@ mod tests {
             (5, swap(2, Some("3"), "2"), None),
             (6, Command::Noop, None),
         ] {
+            assert_eq!(machine.is_old(&command), index == 3 || index == 5);
             assert_eq!(machine.apply(Index(index), &command), answer, "{index}");
         }
         assert_eq!(machine.store().get("x").map(AsRef::as_ref), Some("3"));

@@ -2,9 +2,13 @@
 
 mod demo;
 mod list;
+mod probes;
+mod progress;
 mod replay;
 mod run;
+mod session;
 mod shrink;
+mod values;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};

@@ -1,22 +1,24 @@
 //! `splitbrain run`.
 
-use super::{Status, count, print, shrink};
+use super::session::{self, Ended, Outcome};
+use super::values::{parse_engine, parse_seed, parse_seeds, parse_time};
+use super::{Status, count, print, probes, shrink};
 use crate::catalog;
-use anyhow::Context as _;
-use indicatif::{ProgressBar, ProgressStyle};
+use anyhow::{Context as _, ensure};
 use splitbrain::Seed;
-use splitbrain::campaign::{Campaign, Met, Summary, Watch};
-use splitbrain::case::{Case, Report};
+use splitbrain::campaign::{Campaign, DistinctFailure, Met, Summary};
+use splitbrain::case::Case;
 use splitbrain::report::{FailureFolder, write_failure};
-use splitbrain::run::{Finding, Script, Verdict};
+use splitbrain::run::{Finding, Script};
 use splitbrain::scenario::ExpectedVerdict;
 use splitbrain::shrink::Shrunk;
 use splitbrain::world::TraceDetail;
 use std::io::Write;
+use std::num::NonZeroU64;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
@@ -27,9 +29,12 @@ pub(super) struct Arguments {
     /// Run this seed only
     #[arg(long, conflicts_with = "seeds", value_name = "N", value_parser = parse_seed)]
     seed: Option<Seed>,
-    /// Run these seeds; the end is not included
-    #[arg(long, value_name = "A..B", default_value = "0..100", value_parser = parse_seeds)]
-    seeds: Range<u64>,
+    /// Run these seeds; the end is not included. By default 0..100, and with --for as many as there is time for
+    #[arg(long, value_name = "A..B", value_parser = parse_seeds)]
+    seeds: Option<Range<u64>>,
+    /// Begin no more seeds of a scenario after this time by the clock, as in 10m
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_time)]
+    time: Option<Duration>,
     /// Threads; by default one for each core
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
@@ -42,13 +47,21 @@ pub(super) struct Arguments {
     /// Where failing seeds are written down
     #[arg(long, value_name = "DIR", default_value = "failures")]
     report: PathBuf,
-    /// Write down at most so many failing seeds of each scenario
+    /// Write down at most so many failing seeds of each scenario; with --distinct the first of each distinct failure only
     #[arg(long, value_name = "N", default_value_t = 100)]
     report_max: usize,
     /// Stop at the first violation
     #[arg(long)]
     stop_at_first: bool,
-    /// Shrink the first failure of each property, within so many steps (events of the runs it takes); 0 shrinks nothing
+    /// Stop when so many distinct failures are known: those that differ in the property, or in the shape of what
+    /// shrinking leaves of the schedule
+    #[arg(long, value_name = "N", conflicts_with = "stop_at_first")]
+    distinct: Option<NonZeroU64>,
+    /// Write the campaign down in this file while it runs; if the file is there, go on where it ended
+    #[arg(long, value_name = "FILE")]
+    resume: Option<PathBuf>,
+    /// Shrink the first seed of each distinct failure, within so many steps (events of the runs it takes); 0 shrinks
+    /// nothing
     #[arg(long, value_name = "STEPS", default_value_t = shrink::BUDGET_STEPS)]
     shrink: u64,
     /// Print one JSON object
@@ -56,42 +69,12 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-fn parse_engine(text: &str) -> Result<String, String> {
-    match text {
-        "kernel" => Ok(text.to_owned()),
-        "madsim" => Err("nodes do not run under madsim yet: expected kernel".to_owned()),
-        _ => Err("expected kernel".to_owned()),
-    }
-}
-
-fn parse_seed(text: &str) -> Result<Seed, String> {
-    // The last number is none: a range that ends behind it cannot be written.
-    let last = u64::MAX - 1;
-    match text.trim().parse::<Seed>() {
-        Ok(seed) if seed.0 <= last => Ok(seed),
-        Ok(_) => Err(format!("expected at most {last}")),
-        Err(error) => Err(format!("{error}: expected a number from 0 to {last}")),
-    }
-}
-
-fn parse_seeds(text: &str) -> Result<Range<u64>, String> {
-    let expected = "expected A..B with A less than B, as in 0..1000";
-    let (start, end) = text.split_once("..").ok_or(expected)?;
-    let seed = |text: &str| {
-        text.trim()
-            .parse::<Seed>()
-            .map_err(|error| format!("`{text}`: {error}; {expected}"))
-    };
-    let (start, end) = (seed(start)?.0, seed(end)?.0);
-    if start >= end {
-        return Err(format!(
-            "there is no seed from {start} up to {end}: {expected}"
-        ));
-    }
-    Ok(start..end)
-}
-
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Status> {
+    ensure!(
+        arguments.resume.is_none() || arguments.scenarios.len() == 1,
+        "--resume: a file holds one campaign: expected one scenario, and there are {}",
+        arguments.scenarios.len()
+    );
     // All must be right before the first one runs.
     let cases = arguments
         .scenarios
@@ -104,7 +87,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Status> {
     let mut objects = Vec::new();
     let mut left = cases.len();
     for case in &cases {
-        let mut ran = run_case(arguments, &**case, &stop);
+        let mut ran = run_case(arguments, &**case, &stop)?;
         status = status.max(ran.status());
         unwritten = unwritten.or(ran.unwritten.take());
         if arguments.json {
@@ -152,54 +135,58 @@ fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
 struct Ran<'a> {
     case: &'a dyn Case,
     asked: u64,
-    stop_at_first: bool,
-    summary: Summary,
-    met: Met,
-    wall: Duration,
+    outcome: Outcome,
     /// Of the first failures, in their order; `None` where there is no folder.
     folders: Vec<Option<FailureFolder>>,
     /// The small runs: the seed, what is left, where it is written down.
     shrunk: Vec<(Seed, Shrunk, FailureFolder)>,
-    /// Why not all failures could be written down. Hours of work are not thrown away for that.
+    /// Why not everything could be written down. Hours of work are not thrown away for that.
     unwritten: Option<anyhow::Error>,
 }
 
-fn run_case<'a>(arguments: &Arguments, case: &'a dyn Case, stop: &AtomicBool) -> Ran<'a> {
-    let seeds = arguments
-        .seed
-        .map_or(arguments.seeds.clone(), |Seed(seed)| {
-            seed..seed.saturating_add(1)
-        });
+/// Without --distinct, so many failures of each property are told apart: enough to see what there is, and no campaign
+/// takes minutes longer because every seed of it fails.
+const TOLD_APART: u64 = 25;
+
+fn campaign(arguments: &Arguments) -> Campaign {
+    let seeds = match (arguments.seed, &arguments.seeds) {
+        (Some(Seed(seed)), _) => seed..seed.saturating_add(1),
+        (None, Some(seeds)) => seeds.clone(),
+        (None, None) if arguments.time.is_some() => 0..u64::MAX,
+        (None, None) => 0..100,
+    };
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let jobs = arguments.jobs.map_or_else(cores, usize::from);
-    let asked = seeds.end - seeds.start;
-    let campaign = Campaign {
+    Campaign {
         seeds,
-        jobs,
+        jobs: arguments.jobs.map_or_else(cores, usize::from),
         stop_at_first: arguments.stop_at_first,
-    };
-    let bar = progress_bar(case.name(), asked);
-    let failures = AtomicU64::new(0);
-    let on_report = |report: &Report| {
-        if matches!(report.verdict, Verdict::Invalid(_)) {
-            let failures = failures.fetch_add(1, Relaxed) + 1;
-            bar.set_message(format!("({failures} invalid)"));
-        }
-        bar.inc(1);
-    };
-    let (summary, wall) = timed(|| {
-        campaign.run(
-            case,
-            Watch {
-                stop,
-                on_report: &on_report,
-            },
-        )
-    });
-    bar.finish_and_clear();
+        distinct: arguments.distinct,
+        tell_apart: if arguments.shrink == 0 { 0 } else { TOLD_APART },
+    }
+}
+
+fn run_case<'a>(
+    arguments: &Arguments,
+    case: &'a dyn Case,
+    stop: &AtomicBool,
+) -> anyhow::Result<Ran<'a>> {
+    let campaign = campaign(arguments);
+    let resume = arguments.resume.as_deref();
+    let mut outcome = session::run(&campaign, case, stop, arguments.time, resume)?;
+    let summary = &outcome.summary;
+    let is_first = |seed: &Seed| summary.distinct.iter().any(|known| known.first == *seed);
+    let to_write = |seed: &Seed| arguments.distinct.is_none() || is_first(seed);
     let mut folders = Vec::new();
+    let mut written = 0;
     let mut unwritten = None;
-    for (seed, _) in summary.failures.iter().take(arguments.report_max) {
+    for (seed, _) in &summary.failures {
+        if written == arguments.report_max {
+            break;
+        }
+        if !to_write(seed) {
+            folders.push(None);
+            continue;
+        }
         match write_failure(&arguments.report, case, *seed) {
             Ok(folder) => folders.push(folder),
             Err(error) => {
@@ -207,29 +194,27 @@ fn run_case<'a>(arguments: &Arguments, case: &'a dyn Case, stop: &AtomicBool) ->
                 break;
             }
         }
+        written += 1;
     }
     let mut shrunk = Vec::new();
     if arguments.shrink > 0 && unwritten.is_none() && !stop.load(Relaxed) {
-        match shrink_failures(arguments.shrink, case, &summary, &folders) {
+        match shrink_failures(arguments.shrink, case, summary, &folders) {
             Ok(runs) => shrunk = runs,
             Err(error) => unwritten = Some(error),
         }
     }
-    let met = summary.met(case);
-    Ran {
+    let unsaved = outcome.unsaved.take().map(anyhow::Error::from);
+    Ok(Ran {
         case,
-        asked,
-        stop_at_first: arguments.stop_at_first,
-        summary,
-        met,
-        wall,
+        asked: campaign.seeds.end - campaign.seeds.start,
+        outcome,
         folders,
         shrunk,
-        unwritten,
-    }
+        unwritten: unsaved.or(unwritten),
+    })
 }
 
-/// Shrinks the first failure of each property that was written down, into a folder within its own.
+/// Shrinks the first seed of each distinct failure, if it was written down, into a folder within its own.
 fn shrink_failures(
     budget_steps: u64,
     case: &dyn Case,
@@ -238,17 +223,12 @@ fn shrink_failures(
 ) -> anyhow::Result<Vec<(Seed, Shrunk, FailureFolder)>> {
     let mut runs: Vec<(Seed, Shrunk, FailureFolder)> = Vec::new();
     for ((seed, finding), folder) in summary.failures.iter().zip(folders) {
-        let known = runs
-            .iter()
-            .any(|(_, shrunk, _)| shrunk.finding.property == finding.property);
-        let Some(folder) = folder.as_ref().filter(|_| !known) else {
+        let first = summary.distinct.iter().any(|known| known.first == *seed);
+        let Some(folder) = folder.as_ref().filter(|_| first) else {
             continue;
         };
         let report = case.run(*seed, &Script::DRAWN, Some(TraceDetail::Notes));
-        let script = Script {
-            faults: Some(report.faults),
-            operations: report.operations,
-        };
+        let script = report.script();
         if let Some(shrunk) = shrink::shrunk(case, *seed, &script, &finding.property, budget_steps)
         {
             let written = shrink::write(&folder.folder.join("shrunk"), &shrunk)?;
@@ -260,17 +240,13 @@ fn shrink_failures(
 
 impl Ran<'_> {
     fn status(&self) -> Status {
-        match self.met {
+        match self.outcome.met {
             // Nobody knows what the seeds that were not run would have come to.
-            Met::Yes if self.interrupted() => Status::Unknown,
+            Met::Yes if self.outcome.ended == Ended::Interrupted => Status::Unknown,
             Met::Yes => Status::Valid,
             Met::No(_) => Status::Invalid,
             Met::Unknown(_) => Status::Unknown,
         }
-    }
-
-    fn interrupted(&self) -> bool {
-        self.summary.seeds < self.asked && !(self.stop_at_first && self.summary.invalid > 0)
     }
 
     fn expected(&self) -> &str {
@@ -294,7 +270,9 @@ impl Ran<'_> {
             digest,
             failures,
             unknowns,
-        } = &self.summary;
+            distinct,
+            probes,
+        } = &self.outcome.summary;
         // A path need not be Unicode, and JSON must be.
         let replay = |folder: &Option<FailureFolder>| {
             let replay = folder.as_ref().map(|folder| folder.replay.display());
@@ -310,6 +288,19 @@ impl Ran<'_> {
             });
             serde_json::json!({ "seed": seed, "property": finding.property, "replay": replay, "shrunk": shrunk })
         };
+        let told_apart = |known: &DistinctFailure| {
+            serde_json::json!({
+                "property": known.property,
+                "shape": known.shape.as_ref().map(ToString::to_string),
+                "seeds": known.seeds,
+                "first_seed": known.first,
+                "replay": self.smallest_of(known.first).map(|folder| folder.replay.display().to_string()),
+            })
+        };
+        let resumed_from = self
+            .outcome
+            .done_before
+            .map(|done| first.0.saturating_add(done));
         serde_json::json!({
             "scenario": self.case.name(),
             "engine": arguments.engine,
@@ -319,16 +310,20 @@ impl Ran<'_> {
             "invalid": invalid,
             "unknown": unknown,
             "expected": self.expected(),
-            "met": self.met == Met::Yes,
+            "met": self.outcome.met == Met::Yes,
             "events": stats.events,
             "messages": stats.messages_sent,
             "ops": stats.ops_invoked,
             "virtual_seconds": *virtual_ns as f64 / 1e9,
-            "wall_seconds": self.wall.as_secs_f64(),
+            "wall_seconds": self.outcome.wall.as_secs_f64(),
             "digest": format!("{digest:016x}"),
             "failures": failures.iter().zip(replays).map(failure).collect::<Vec<_>>(),
+            "distinct": distinct.iter().map(told_apart).collect::<Vec<_>>(),
+            "ended": self.outcome.ended.name(),
+            "resumed_from": resumed_from,
             "unknowns": unknowns.iter().map(|(seed, why)| serde_json::json!({ "seed": seed, "why": why.to_string() })).collect::<Vec<_>>(),
             "stats": stats,
+            "probes": probes,
         })
     }
 
@@ -341,9 +336,8 @@ impl Ran<'_> {
             stats,
             virtual_ns,
             digest,
-            failures,
             ..
-        } = &self.summary;
+        } = &self.outcome.summary;
         writeln!(out, "{}: {}", self.case.name(), self.case.summary())?;
         writeln!(
             out,
@@ -360,35 +354,10 @@ impl Ran<'_> {
             stats.ops_info,
             *virtual_ns as f64 / 1e9
         )?;
-        let wall = self.wall.as_secs_f64();
-        writeln!(
-            out,
-            "  {wall:.2} s by the clock, {:.0} seeds/s",
-            *seeds as f64 / wall.max(1e-9)
-        )?;
-        if *seeds < self.asked {
-            writeln!(out, "  stopped after {seeds} of {} seeds", self.asked)?;
-        }
-        let folders = self.folders.iter().map(Option::as_ref);
-        let folders = folders.chain(std::iter::repeat(None));
-        for ((seed, finding), folder) in failures.iter().zip(folders).take(SHOWN_MAX) {
-            let first_line = finding.what.lines().next().unwrap_or_default();
-            writeln!(
-                out,
-                "  seed {seed}, {} at {}: {first_line}",
-                finding.property, finding.at
-            )?;
-            if let Some(folder) = folder {
-                writeln!(
-                    out,
-                    "    replay: splitbrain replay {}",
-                    folder.folder.display()
-                )?;
-            }
-        }
-        if failures.len() > SHOWN_MAX {
-            writeln!(out, "  .. and {} more", failures.len() - SHOWN_MAX)?;
-        }
+        self.print_course(out)?;
+        self.print_swarm(out)?;
+        probes::print(&self.outcome.summary, self.case.required_probes(), out)?;
+        self.print_failures(out)?;
         for (seed, shrunk, folder) in &self.shrunk {
             writeln!(out, "  seed {seed} shrunk to {}", shrink::in_words(shrunk))?;
             writeln!(
@@ -397,37 +366,114 @@ impl Ran<'_> {
                 folder.folder.display()
             )?;
         }
-        match &self.met {
+        match &self.outcome.met {
             Met::Yes if self.expected() == "valid" => writeln!(out, "  as expected: valid"),
             Met::Yes => writeln!(out, "  as expected: violates {}", self.expected()),
             Met::No(why) => writeln!(out, "  NOT as expected: {why}"),
             Met::Unknown(why) => writeln!(out, "  UNKNOWN: {why}"),
         }
     }
+
+    /// What a single seed drew, if the scenario leaves to seeds which faults there are.
+    fn print_swarm(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        let Summary {
+            first, seeds: 1, ..
+        } = self.outcome.summary
+        else {
+            return Ok(());
+        };
+        match self.case.run(first, &Script::DRAWN, None).swarm {
+            Some(swarm) => writeln!(out, "  this seed drew: {swarm}"),
+            None => Ok(()),
+        }
+    }
+
+    /// How long it took, and where it began and ended, if not with the first seed and the last.
+    fn print_course(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        let seeds = self.outcome.summary.seeds;
+        let done_before = self.outcome.done_before.unwrap_or(0);
+        let wall = self.outcome.wall.as_secs_f64();
+        writeln!(
+            out,
+            "  {wall:.2} s by the clock, {:.0} seeds/s",
+            (seeds - done_before) as f64 / wall.max(1e-9)
+        )?;
+        if done_before > 0 {
+            writeln!(out, "  resumed after {}", count(done_before, "seed"))?;
+        }
+        match self.outcome.ended {
+            Ended::Time => writeln!(out, "  its time was up after {}", count(seeds, "seed")),
+            _ if seeds < self.asked => {
+                writeln!(out, "  stopped after {seeds} of {} seeds", self.asked)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The first seed of each distinct failure; of those that were not told apart, the seeds.
+    fn print_failures(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        let Summary {
+            failures, distinct, ..
+        } = &self.outcome.summary;
+        let known = |seed: Seed| distinct.iter().find(|known| known.first == seed);
+        let shown = |(_, (seed, _)): &(usize, &(Seed, Finding))| {
+            distinct.is_empty() || known(*seed).is_some()
+        };
+        for (place, (seed, finding)) in failures.iter().enumerate().filter(shown).take(SHOWN_MAX) {
+            let first_line = finding.what.lines().next().unwrap_or_default();
+            writeln!(
+                out,
+                "  seed {seed}, {} at {}: {first_line}",
+                finding.property, finding.at
+            )?;
+            if let Some(DistinctFailure { shape, seeds, .. }) = known(*seed) {
+                let shape = shape.as_ref().map_or_else(
+                    || "not shown by its schedule alone".to_owned(),
+                    ToString::to_string,
+                );
+                writeln!(out, "    {} like this: {shape}", count(*seeds, "seed"))?;
+            }
+            if let Some(Some(folder)) = self.folders.get(place) {
+                writeln!(
+                    out,
+                    "    replay: splitbrain replay {}",
+                    folder.folder.display()
+                )?;
+            }
+        }
+        let told_apart: u64 = distinct.iter().map(|known| known.seeds).sum();
+        let more = distinct.len().saturating_sub(SHOWN_MAX);
+        if more > 0 {
+            writeln!(
+                out,
+                "  .. and {}",
+                count(more as u64, "more distinct failure")
+            )?;
+        }
+        let seeds = failures.len() as u64 - told_apart;
+        match distinct.is_empty() {
+            false if seeds > 0 => {
+                let seeds = count(seeds, "more failing seed");
+                writeln!(out, "  .. and {seeds}, not told apart")
+            }
+            true if failures.len() > SHOWN_MAX => {
+                writeln!(out, "  .. and {} more", failures.len() - SHOWN_MAX)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Where the smallest run of this failing seed is written down.
+    fn smallest_of(&self, seed: Seed) -> Option<&FailureFolder> {
+        let shrunk = self.shrunk.iter().find(|(small, ..)| *small == seed);
+        let place = || {
+            let failures = &self.outcome.summary.failures;
+            let place = failures.iter().position(|(failing, _)| *failing == seed)?;
+            self.folders.get(place)?.as_ref()
+        };
+        shrunk.map(|(_, _, folder)| folder).or_else(place)
+    }
 }
 
 /// How many failing seeds are shown to a person.
 const SHOWN_MAX: usize = 10;
-
-/// A bar on standard error, if that is a terminal.
-fn progress_bar(name: &str, seeds: u64) -> ProgressBar {
-    let bar = ProgressBar::new(seeds);
-    let template = "{prefix} [{bar:30}] {human_pos}/{human_len} seeds, {per_sec}, {eta} left {msg}";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars("=> "));
-    }
-    bar.set_prefix(name.to_owned());
-    bar
-}
-
-/// How long something takes by the clock on the wall: for people, outside of any run.
-#[expect(
-    clippy::disallowed_types,
-    clippy::disallowed_methods,
-    reason = "measures the harness, not a run"
-)]
-fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
-    let start = std::time::Instant::now();
-    let result = work();
-    (result, start.elapsed())
-}

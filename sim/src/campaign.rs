@@ -1,31 +1,59 @@
 //! Many seeds of one scenario, on every core, with a result that does not depend on how many cores there are.
 
+mod saved;
+mod summary;
+
+pub use saved::{ResumeError, SavedCampaign};
+pub use summary::{DistinctFailure, Met, Summary};
+
 use crate::case::{Case, Report};
 use crate::network::derive;
-use crate::run::{Finding, Script, Unknown, Verdict};
-use crate::scenario::ExpectedVerdict;
-use crate::world::{Stats, TraceDetail};
+use crate::run::{Finding, Script, Verdict};
+use crate::shrink::FailureShape;
+use crate::world::TraceDetail;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use splitbrain_core::{Seed, Time};
-use std::ops::Range;
+use std::num::NonZeroU64;
+use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// How many seeds a thread gets at a time. Results are folded in the order of seeds after each round.
 const ROUND_PER_JOB: u64 = 32;
 
+/// A scenario that requires probes requires them of campaigns of so many seeds or more: no more than `cargo test` runs.
+/// What fewer seeds reach says little, and what a single one reaches nothing.
+pub const PROBES_WITHIN_SEEDS: u64 = 20;
+
 /// One run in so many is done twice and compared (law 1).
 const RERUN_ONE_IN: u64 = 20;
 
-/// What to run.
+/// What to run. By default: no seed, on one thread, without telling failures apart.
 #[derive(Clone, Debug)]
 pub struct Campaign {
     /// The seeds.
     pub seeds: Range<u64>,
-    /// How many threads.
+    /// How many threads. They change nothing but how long it takes.
     pub jobs: usize,
     /// Whether to stop at the first violation.
     pub stop_at_first: bool,
+    /// Stop as soon as so many distinct failures are known; for this, all failures are told apart.
+    pub distinct: Option<NonZeroU64>,
+    /// So many failures of each property are told apart, by the [shape](FailureShape) of what shrinking leaves of them,
+    /// which costs up to [`SHAPE_BUDGET_STEPS`](crate::shrink::SHAPE_BUDGET_STEPS) steps each.
+    pub tell_apart: u64,
+}
+
+impl Default for Campaign {
+    fn default() -> Campaign {
+        Campaign {
+            seeds: 0..0,
+            jobs: 1,
+            stop_at_first: false,
+            distinct: None,
+            tell_apart: 0,
+        }
+    }
 }
 
 /// Who watches a campaign.
@@ -35,6 +63,8 @@ pub struct Watch<'a> {
     pub stop: &'a AtomicBool,
     /// Is shown every report as soon as it is there, in no particular order.
     pub on_report: &'a (dyn Fn(&Report) + Sync),
+    /// Is shown what was found so far after every round of seeds, and says whether to begin another one.
+    pub on_round: &'a dyn Fn(&Summary) -> ControlFlow<()>,
 }
 
 impl Watch<'_> {
@@ -44,6 +74,7 @@ impl Watch<'_> {
         Watch {
             stop: &NEVER,
             on_report: &|_| {},
+            on_round: &|_| ControlFlow::Continue(()),
         }
     }
 }
@@ -56,58 +87,52 @@ impl std::fmt::Debug for Watch<'_> {
     }
 }
 
-/// What a campaign found. The same whatever the number of jobs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// The first seed.
-    pub first: Seed,
-    /// How many seeds were run; fewer than asked for if it was stopped.
+/// How often a probe was reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// Its text.
+    pub name: String,
+    /// In how many seeds.
     pub seeds: u64,
-    /// Runs in which everything that was checked holds.
-    pub valid: u64,
-    /// Runs in which something does not.
-    pub invalid: u64,
-    /// Runs that prove nothing.
-    pub unknown: u64,
-    /// What happened, counted.
-    pub stats: Stats,
-    /// Virtual time in nanoseconds, all runs together.
-    pub virtual_ns: u128,
-    /// Over the digests of all runs, in the order of seeds.
-    pub digest: u64,
-    /// The violations, in the order of seeds.
-    pub failures: Vec<(Seed, Finding)>,
-    /// The runs that prove nothing, in the order of seeds.
-    pub unknowns: Vec<(Seed, Unknown)>,
+    /// How often in all of them together.
+    pub times: u64,
 }
 
-/// Whether a campaign found what its scenario expects.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Met {
-    /// It did.
-    Yes,
-    /// There is a violation that is not expected, or an expected one is missing; in words.
-    No(String),
-    /// Too many runs prove nothing; in words.
-    Unknown(String),
+impl Probe {
+    fn unreached(name: &str) -> Probe {
+        Probe {
+            name: name.to_owned(),
+            seeds: 0,
+            times: 0,
+        }
+    }
 }
 
 impl Campaign {
     /// Runs the seeds.
     pub fn run(&self, case: &dyn Case, watch: Watch<'_>) -> Summary {
-        let mut summary = Summary {
-            first: Seed(self.seeds.start),
-            ..Summary::default()
-        };
+        self.resume(case, Summary::none(Seed(self.seeds.start)), watch)
+    }
+
+    /// Goes on after what an earlier campaign over these seeds found before it was ended. What comes of it is what would
+    /// have come of one that was not.
+    pub fn resume(&self, case: &dyn Case, so_far: Summary, watch: Watch<'_>) -> Summary {
+        let mut summary = so_far;
+        if summary.seeds == 0 {
+            summary.probes = case.probes().into_iter().map(Probe::unreached).collect();
+        }
         let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(self.jobs)
+            .num_threads(self.jobs.max(1))
             .build();
-        let per_round = self.jobs as u64 * ROUND_PER_JOB;
-        let mut next = self.seeds.start;
-        while next < self.seeds.end {
+        let Watch {
+            stop, on_report, ..
+        } = watch;
+        let per_round = self.jobs.max(1) as u64 * ROUND_PER_JOB;
+        while !self.is_over(&summary) {
+            let next = summary.next_seed();
             let round = next..self.seeds.end.min(next.saturating_add(per_round));
-            next = round.end;
-            let one = |seed| (!watch.stop.load(Relaxed)).then(|| run_one(case, Seed(seed), watch));
+            let one = |seed| (!stop.load(Relaxed)).then(|| run_one(case, Seed(seed), on_report));
             let reports: Vec<Option<Report>> = match &pool {
                 Ok(pool) if self.jobs > 1 => {
                     pool.install(|| round.into_par_iter().map(one).collect())
@@ -117,23 +142,66 @@ impl Campaign {
             };
             for report in reports {
                 let Some(report) = report else { return summary };
-                let invalid = summary.add(report);
-                if invalid && self.stop_at_first {
+                let telling = self.tells_apart(&report, &summary);
+                if telling.is_some() && stop.load(Relaxed) {
+                    // That takes a while.
                     return summary;
                 }
+                let shape = telling.map(|property| {
+                    let shape = || FailureShape::of(case, report.seed, property);
+                    FoundShape(match &pool {
+                        Ok(pool) => pool.install(shape),
+                        Err(_) => shape(),
+                    })
+                });
+                summary.add(report, shape);
+                if self.is_over(&summary) {
+                    break;
+                }
+            }
+            if (watch.on_round)(&summary).is_break() {
+                break;
             }
         }
         summary
     }
+
+    /// Whether there is nothing left to do: all seeds were run, or what was found is enough.
+    pub fn is_over(&self, summary: &Summary) -> bool {
+        summary.next_seed() >= self.seeds.end || self.found_enough(summary)
+    }
+
+    /// Whether it stops here because of what was found.
+    pub fn found_enough(&self, summary: &Summary) -> bool {
+        let enough = |distinct: NonZeroU64| summary.distinct.len() as u64 >= distinct.get();
+        (self.stop_at_first && summary.invalid > 0) || self.distinct.is_some_and(enough)
+    }
+
+    /// The property that is violated, if this is a failure that is told apart from others. Asked in the order of seeds, so
+    /// that only what was found before has a say.
+    fn tells_apart<'a>(&self, report: &'a Report, summary: &Summary) -> Option<&'a str> {
+        let Verdict::Invalid(Finding { property, .. }) = &report.verdict else {
+            return None;
+        };
+        let more = self.distinct.is_some() || summary.told_apart(property) < self.tell_apart;
+        more.then_some(property)
+    }
 }
 
+/// What is known of the shape of a failure after it was made small: nothing, if a schedule alone does not show it.
+#[derive(Debug)]
+struct FoundShape(Option<FailureShape>);
+
 /// Runs one seed, and a share of the seeds twice.
-fn run_one(case: &dyn Case, seed: Seed, watch: Watch<'_>) -> Report {
+fn run_one(case: &dyn Case, seed: Seed, on_report: &(dyn Fn(&Report) + Sync)) -> Report {
     let mut report = case.run(seed, &Script::DRAWN, None);
     if derive(seed.0, 1).is_multiple_of(RERUN_ONE_IN) {
         let again = case.run(seed, &Script::DRAWN, None);
-        let same = (again.digest, &again.verdict, again.stats, &again.faults)
-            == (report.digest, &report.verdict, report.stats, &report.faults);
+        let same = again.digest == report.digest
+            && again.verdict == report.verdict
+            && again.stats == report.stats
+            && again.probes == report.probes
+            && again.faults == report.faults;
         if !same {
             let what = first_difference(case, seed);
             report.verdict = Verdict::Invalid(Finding {
@@ -143,7 +211,7 @@ fn run_one(case: &dyn Case, seed: Seed, watch: Watch<'_>) -> Report {
             });
         }
     }
-    (watch.on_report)(&report);
+    on_report(&report);
     report
 }
 
@@ -171,80 +239,5 @@ fn first_difference(case: &dyn Case, seed: Seed) -> String {
             )
         }
         None => "two runs of this seed had different digests, two more did not".to_owned(),
-    }
-}
-
-impl Summary {
-    /// Adds the report of the next seed. Returns whether it is a violation.
-    fn add(&mut self, report: Report) -> bool {
-        self.seeds += 1;
-        self.stats += report.stats;
-        self.virtual_ns += u128::from(report.virtual_time.as_nanos());
-        self.digest = xxh3_64_with_seed(&report.digest.to_le_bytes(), self.digest);
-        match report.verdict {
-            Verdict::Valid => self.valid += 1,
-            Verdict::Invalid(finding) => {
-                self.invalid += 1;
-                self.failures.push((report.seed, finding));
-                return true;
-            }
-            Verdict::Unknown(why) => {
-                self.unknown += 1;
-                self.unknowns.push((report.seed, why));
-            }
-        }
-        false
-    }
-
-    /// Whether this is what the scenario expects.
-    pub fn met(&self, case: &dyn Case) -> Met {
-        let expect = case.expect();
-        let expected = match expect.verdict {
-            ExpectedVerdict::Valid => None,
-            ExpectedVerdict::Violation => expect.property.as_deref(),
-        };
-        if let Some((seed, finding)) = self
-            .failures
-            .iter()
-            .find(|(_, f)| Some(f.property.as_str()) != expected)
-        {
-            return Met::No(format!(
-                "seed {seed} violates {}, which is not expected",
-                finding.property
-            ));
-        }
-        match expected {
-            None => match self.unknowns.first() {
-                Some((seed, why)) => Met::Unknown(format!(
-                    "{} of {} seeds prove nothing; seed {seed}: {why}",
-                    self.unknown, self.seeds
-                )),
-                None if self.seeds == 0 => Met::Unknown("no seed was run".to_owned()),
-                None => Met::Yes,
-            },
-            Some(property) => {
-                let within = expect.within_seeds.map_or(1, |within| within.get() as u64);
-                if self.failures.is_empty() && self.seeds < within {
-                    return Met::Unknown(format!(
-                        "{property} was not violated, but only in {} seeds: expected within {within}",
-                        self.seeds
-                    ));
-                }
-                // The longest run of seeds without the violation that is expected in every `within` of them.
-                let seeds = self.failures.iter().map(|(seed, _)| seed.0);
-                let first = self.first.0;
-                let ends: Vec<u64> = seeds.chain([first.saturating_add(self.seeds)]).collect();
-                let mut from = first;
-                for end in ends {
-                    if end.saturating_sub(from) >= within {
-                        return Met::No(format!(
-                            "{property} was expected within {within} seeds, and seeds {from}..{end} are free of it"
-                        ));
-                    }
-                    from = end.saturating_add(1);
-                }
-                Met::Yes
-            }
-        }
     }
 }

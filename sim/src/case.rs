@@ -5,16 +5,19 @@ use crate::panics;
 use crate::protocol::{Contradiction, OpOf, Protocol};
 use crate::replay::{self, Replay, ReplayError};
 use crate::run::{self, Finding, HARNESS_PROPERTIES, Request, Script, Verdict};
-use crate::scenario::{self, ClusterSpec, Expect, NetworkSpec, Require, ScenarioError, ScenarioOf};
+use crate::scenario::{
+    self, ClusterSpec, Expect, NetworkSpec, Require, ScenarioError, ScenarioOf, Victims,
+};
 use crate::shrink;
 use crate::span::Span;
-use crate::world::{Stats, Trace, TraceDetail};
+use crate::world::{Point, Stats, Trace, TraceDetail, probes};
 use serde::Deserialize as _;
 use serde_json::Value;
-use splitbrain_core::{NodeId, Seed, Time};
+use splitbrain_core::{Node as _, NodeId, Seed, Time};
 use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::path::Path;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// What is known of one run, whatever the protocol.
 #[derive(Clone, Debug)]
@@ -27,8 +30,12 @@ pub struct Report {
     pub digest: u64,
     /// What happened, counted.
     pub stats: Stats,
+    /// How often each probe was reached, in the order of [`Case::probes`].
+    pub probes: Vec<u64>,
     /// How long it lasted in virtual time.
     pub virtual_time: Time,
+    /// Which sources of faults there were and how often they came, if the scenario leaves that to the seed.
+    pub swarm: Option<String>,
     /// The faults that were injected, resolved.
     pub faults: Vec<Injection>,
     /// The operations that clients began, if a trace was asked for.
@@ -41,6 +48,17 @@ pub struct Report {
     pub trace: Option<Trace>,
     /// The history, one JSON object a line, if a trace was asked for.
     pub history_jsonl: Option<Vec<u8>>,
+}
+
+impl Report {
+    /// What was decided in this run, for another one that draws nothing: all of it if the run was traced, and otherwise
+    /// the faults.
+    pub fn script(&self) -> Script<Value> {
+        Script {
+            faults: Some(self.faults.clone()),
+            operations: self.operations.clone(),
+        }
+    }
 }
 
 /// One way to make a case simpler.
@@ -68,6 +86,10 @@ pub trait Case: Debug + Send + Sync {
     fn summary(&self) -> &str;
     /// What a test expects of it.
     fn expect(&self) -> &Expect;
+    /// Every probe: those of the protocol, then those of the kernel.
+    fn probes(&self) -> Vec<&'static str>;
+    /// The probes that a campaign must reach to prove anything.
+    fn required_probes(&self) -> &[String];
     /// How many nodes it has, servers and clients.
     fn nodes(&self) -> usize;
     /// How many of them are servers.
@@ -80,6 +102,8 @@ pub trait Case: Debug + Send + Sync {
     fn network(&self) -> &NetworkSpec;
     /// The nodes at which operations begin, one client at each.
     fn invoked_at(&self) -> Vec<NodeId>;
+    /// One number for everything that it says, overrides included: another scenario has another one.
+    fn fingerprint(&self) -> u64;
     /// The same case made simpler in one respect, if it can be: for shrinking.
     fn changed(&self, change: &Change) -> Option<Box<dyn Case>>;
     /// Runs one seed. The result depends on the arguments only, and the trace changes nothing but itself.
@@ -207,6 +231,30 @@ fn check_with_protocol<P: Protocol>(
             "nobody is there to ask for operations: expected clients = 1 or more",
         ));
     }
+    for (index, spec) in scenario.nemesis.iter().enumerate() {
+        let points = spec.point.iter().flat_map(scenario::OneOrMany::as_slice);
+        for point in points {
+            if let Point::Probe(probe) = point
+                && !P::Node::PROBES.contains(&&**probe)
+            {
+                let path = ["nemesis", &index.to_string(), "point"];
+                let what = format!("`{probe}` is no probe of {}", P::NAME);
+                return Err(scenario::Invalid::new(&path, what));
+            }
+        }
+        if let Some(Victims::Role(word)) = &spec.victims
+            && !P::Node::ROLES.contains(&&**word)
+        {
+            let roles = P::Node::ROLES.join(", ");
+            let what = format!(
+                "`{word}` names no victims: expected one of {}, a role of {} ({roles}), or a node like n1",
+                Victims::names(),
+                P::NAME
+            );
+            let path = ["nemesis", &index.to_string(), "victims"];
+            return Err(scenario::Invalid::new(&path, what));
+        }
+    }
     let invariants = P::invariants(&scenario.settings);
     let known: Vec<&str> = invariants
         .iter()
@@ -228,6 +276,18 @@ fn check_with_protocol<P: Protocol>(
     }
     if let Some(message) = scenario.expect.property.as_ref().and_then(unknown) {
         return Err(scenario::Invalid::new(&["expect", "property"], message));
+    }
+    let known: Vec<&str> = probes::names::<P::Node>().collect();
+    for (index, probe) in scenario.require.probes.iter().enumerate() {
+        if !known.contains(&probe.as_str()) {
+            let message = format!(
+                "`{probe}` is no probe of {}: expected one of `{}`",
+                P::NAME,
+                known.join("`, `")
+            );
+            let path = ["require", "probes", &index.to_string()];
+            return Err(scenario::Invalid::new(&path, message));
+        }
     }
     Ok(())
 }
@@ -267,6 +327,14 @@ impl<P: Protocol> Case for Prepared<P> {
         &self.scenario.expect
     }
 
+    fn probes(&self) -> Vec<&'static str> {
+        probes::names::<P::Node>().collect()
+    }
+
+    fn required_probes(&self) -> &[String] {
+        &self.scenario.require.probes
+    }
+
     fn nodes(&self) -> usize {
         self.scenario.cluster.servers.get() + self.scenario.cluster.clients.get()
     }
@@ -292,12 +360,22 @@ impl<P: Protocol> Case for Prepared<P> {
         P::invoked_at(servers.get(), clients.get())
     }
 
+    fn fingerprint(&self) -> u64 {
+        let text = serde_json::to_string(&self.scenario);
+        // Settings may have maps that JSON cannot write.
+        xxh3_64(
+            text.unwrap_or_else(|_| format!("{:?}", self.scenario))
+                .as_bytes(),
+        )
+    }
+
     fn changed(&self, change: &Change) -> Option<Box<dyn Case>> {
         let mut scenario = self.scenario.clone();
         let ScenarioOf {
             network,
             cluster,
             nemesis,
+            budget,
             ..
         } = &mut scenario;
         let simpler = match change {
@@ -329,6 +407,7 @@ impl<P: Protocol> Case for Prepared<P> {
                 if !nemesis.is_empty() {
                     false
                 } else if gone.index() < cluster.servers.get() {
+                    budget.for_one_less(cluster.servers.get());
                     cluster.servers.decrease()
                 } else {
                     cluster.clients.decrease()
@@ -366,7 +445,9 @@ impl<P: Protocol> Case for Prepared<P> {
                     verdict: run.verdict,
                     digest: run.digest,
                     stats: run.stats,
+                    probes: run.probes,
                     virtual_time: run.virtual_time,
+                    swarm: run.swarm,
                     faults: run.faults,
                     operations,
                     contradiction: run.contradiction,
@@ -385,7 +466,9 @@ impl<P: Protocol> Case for Prepared<P> {
                 }),
                 digest: 0,
                 stats: Stats::default(),
+                probes: Vec::new(),
                 virtual_time: Time::ZERO,
+                swarm: None,
                 faults: Vec::new(),
                 operations: None,
                 contradiction: Contradiction::default(),

@@ -26,7 +26,9 @@ pub mod testing;
 pub mod world;
 
 pub use fault::{Fault, InFlight, Injection};
-pub use network::{Cuts, Latency, LinkProfile, Shape, Topology};
+pub use network::{
+    Bursts, Capacity, Degradation, Direction, Latency, LinkProfile, LinkSet, Shape, Topology,
+};
 pub use span::Span;
 pub use splitbrain_check as check;
 pub use splitbrain_core::*;

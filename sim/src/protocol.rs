@@ -73,6 +73,12 @@ pub trait Protocol: Debug + Send + Sync + 'static {
         None
     }
 
+    /// Whether a healed cluster of so many servers can make progress while so many of them are out of service for good,
+    /// because their disks are damaged. By default, as long as they are fewer than half.
+    fn can_be_live(servers: usize, out_of_service: usize) -> bool {
+        out_of_service * 2 < servers
+    }
+
     /// What must hold after every event.
     fn invariants(_settings: &Self::Settings) -> Vec<Box<dyn Invariant<Self::Node>>> {
         Vec::new()

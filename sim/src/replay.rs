@@ -109,9 +109,9 @@ struct HeadScenario {
 }
 
 /// A digest as people compare it. Not a number: 64 bits do not survive every JSON reader.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-struct Hex(u64);
+pub(crate) struct Hex(pub(crate) u64);
 
 impl From<Hex> for String {
     fn from(hex: Hex) -> String {
@@ -143,6 +143,9 @@ pub(crate) fn to_json<S: Clone + Serialize>(
             message: "only a run that was traced can be written down".to_owned(),
         });
     };
+    let mut scenario = scenario.clone();
+    // They are required of campaigns. A replay must outlive a probe that is renamed.
+    scenario.require.probes.clear();
     let file = File {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -152,7 +155,7 @@ pub(crate) fn to_json<S: Clone + Serialize>(
         finding: finding.clone(),
         faults: report.faults.clone(),
         operations,
-        scenario: scenario.clone(),
+        scenario,
     };
     json::to_string(&file).map_err(|error| wrong(Path::new(name), &error))
 }
@@ -220,6 +223,9 @@ pub(crate) fn parse<P: Protocol>(
             return Err(wrong(&format!(
                 "there is no {node}: the cluster has {nodes} nodes"
             )));
+        }
+        if let Err(what) = injection.fault.validate() {
+            return Err(wrong(&what));
         }
         if injection.lasting == Span::default() {
             return Err(wrong("lasting: expected more than no time"));

@@ -65,8 +65,12 @@ pub struct Run<P: Protocol> {
     pub digest: u64,
     /// What happened, counted.
     pub stats: Stats,
+    /// How often each probe was reached, in both phases: those of the node, then those of the kernel.
+    pub probes: Vec<u64>,
     /// How long it lasted in virtual time.
     pub virtual_time: Time,
+    /// Which sources of faults there were and how often they came, if the scenario leaves that to the seed.
+    pub swarm: Option<String>,
     /// The faults that were injected, resolved.
     pub faults: Vec<Injection>,
     /// The operations that clients began in the safety phase.

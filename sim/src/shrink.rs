@@ -12,8 +12,10 @@ mod list;
 mod network;
 mod plain;
 mod search;
+mod shape;
 
 pub(crate) use network::without_node;
+pub use shape::{FailureShape, FaultShape, SHAPE_BUDGET_STEPS};
 
 use crate::case::{Case, Change};
 use crate::fault::Injection;

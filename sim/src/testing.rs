@@ -1,34 +1,50 @@
 //! Scenarios as tests: what `cargo test` calls, here and in a user's own crate.
 
 use crate::campaign::{Campaign, Met, Summary, Watch};
-use crate::case::Case;
-use crate::report::write_failure;
-use splitbrain_core::Seed;
+use crate::case::{Case, Report};
+use crate::report::{Timeline, explanation, timeline, write_failure, write_run};
+use crate::run::{Finding, Script, Verdict};
+use crate::shrink::{Shrunk, shrink};
+use crate::world::TraceDetail;
+use serde_json::Value;
+use splitbrain_core::{Seed, Time};
 use std::env;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::ops::Range;
 use std::path::Path;
 
+/// How many steps are spent on making a failure small: whoever waits for a failing test waits for seconds. Not a time by
+/// the clock, as the message would differ from machine to machine.
+const SHRINK_STEPS: u64 = 5_000_000;
+
 /// Runs this many seeds of a scenario, from zero, and says in words what is wrong if that is not what the scenario
-/// expects. The first failing seed is written down below `report_dir`.
+/// expects: the verdict, the seed, how small the failure could be made, a timeline of the small run, and the command that
+/// shows it again. The first failing seed is written down below `report_dir`, and the small run in it.
 ///
-/// Two environment variables override the seeds: `SPLITBRAIN_SEED=0x2a` runs that one only, and
-/// `SPLITBRAIN_SEEDS=1000` (or `=5000..6000`) runs so many.
+/// Two environment variables override the seeds: `SPLITBRAIN_SEEDS=1000` (or `=5000..6000`) runs so many, and
+/// `SPLITBRAIN_SEED=0x2a` runs that one only, and loudly: verdict, counters and timeline go to standard error, even if
+/// there is nothing wrong.
 ///
 /// # Errors
-/// The verdict, the seed, and the commands that show more; or that a variable makes no sense.
+/// What is wrong; or that a variable makes no sense.
 pub fn check(case: &dyn Case, seeds: u64, report_dir: &Path) -> Result<Summary, String> {
     let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    let one = variable("SPLITBRAIN_SEED");
     let seeds = seeds_from(
         seeds,
-        variable("SPLITBRAIN_SEED").as_deref(),
+        one.as_deref(),
         variable("SPLITBRAIN_SEEDS").as_deref(),
     )?;
+    if one.is_some() {
+        // Not `eprint!`, which the test harness keeps to itself if the test passes.
+        let said = loudly(case, Seed(seeds.start));
+        let _ = std::io::stderr().lock().write_all(said.as_bytes());
+    }
     let single = seeds.end - seeds.start == 1;
     let summary = Campaign {
         seeds,
-        jobs: 1,
-        stop_at_first: false,
+        ..Campaign::default()
     }
     .run(case, Watch::nobody());
     let met = match summary.met(case) {
@@ -39,37 +55,156 @@ pub fn check(case: &dyn Case, seeds: u64, report_dir: &Path) -> Result<Summary, 
         }
         Met::No(why) | Met::Unknown(why) => why,
     };
+    Err(message(case, &met, &summary, report_dir))
+}
+
+/// Why the test fails, for whoever reads its panic message.
+fn message(case: &dyn Case, met: &str, summary: &Summary, report_dir: &Path) -> String {
     let mut message = format!("{}: {met}", case.name());
     let expected = case.expect().property.as_deref();
-    let unexpected = summary
-        .failures
-        .iter()
-        .find(|(_, finding)| Some(finding.property.as_str()) != expected);
-    if let Some((seed, finding)) = unexpected {
-        let _ = write!(message, "\nseed {seed} violates {}", finding.property);
-        match write_failure(report_dir, case, *seed) {
-            Ok(Some(written)) => {
-                let _ = write!(
-                    message,
-                    "\n\n{}\nsee {}",
-                    written.explanation,
-                    written.folder.display()
-                );
-            }
-            Ok(None) => message
-                .push_str("\nbut it does not fail a second time: the run is not deterministic"),
-            Err(error) => {
-                let _ = write!(message, "\n(it could not be written down: {error})");
-            }
+    let mut failures = summary.failures.iter();
+    let unexpected = failures.find(|(_, finding)| Some(finding.property.as_str()) != expected);
+    let seed = match (unexpected, summary.unknowns.first()) {
+        (Some((seed, finding)), _) => {
+            describe(&mut message, case, *seed, finding, report_dir);
+            *seed
         }
-        let _ = write!(
-            message,
-            "\nagain: SPLITBRAIN_SEED={:#x} cargo test {}",
-            seed.0,
-            case.name()
-        );
+        (None, Some((seed, _))) => *seed,
+        (None, None) => return message,
+    };
+    let thread = std::thread::current();
+    // In a test of the standard harness, the thread has the name of the test.
+    let test = thread.name().filter(|&name| name != "main");
+    let test = test.unwrap_or(case.name());
+    let _ = write!(
+        message,
+        "\nagain: SPLITBRAIN_SEED={:#x} cargo test {test}",
+        seed.0
+    );
+    message
+}
+
+/// The verdict, the size after shrinking, what happens in the run that is left and what is wrong with it, and where it is
+/// written down.
+fn describe(
+    message: &mut String,
+    case: &dyn Case,
+    seed: Seed,
+    finding: &Finding,
+    report_dir: &Path,
+) {
+    let (verdict, first_line) = (&finding.property, finding.what.lines().next());
+    let _ = write!(
+        message,
+        "\nseed {seed}, invalid: {verdict} at {}: {}",
+        finding.at,
+        first_line.unwrap_or_default()
+    );
+    let report = case.run(seed, &Script::DRAWN, Some(TraceDetail::Notes));
+    let script = report.script();
+    let property = &finding.property;
+    let shrunk = shrink(case, seed, &script, property, SHRINK_STEPS, &mut |_, _| {});
+    let (small, of) = match &shrunk {
+        Some(Shrunk {
+            case: small,
+            seed,
+            script: less,
+            runs,
+            ..
+        }) => {
+            let from = size(case, &script);
+            let to = size(&**small, less);
+            let _ = write!(
+                message,
+                "\n\nshrunk from {from}\n         to {to}, with seed {seed}, in {runs} runs:"
+            );
+            (small.run(*seed, less, Some(TraceDetail::Notes)), &**small)
+        }
+        None => (report, case),
+    };
+    match &small.verdict {
+        Verdict::Invalid(_) => {
+            let _ = write!(message, "\n\n{}", explanation(of, &small));
+        }
+        _ => message.push_str("\nbut it does not fail a second time: the run is not deterministic"),
     }
-    Err(message)
+    let written = write_failure(report_dir, case, seed).and_then(|written| {
+        if let (Some(written), Some(shrunk)) = (&written, &shrunk) {
+            let folder = written.folder.join("shrunk");
+            write_run(&folder, &*shrunk.case, shrunk.seed, &shrunk.script)?;
+        }
+        Ok(written)
+    });
+    let _ = match written {
+        Ok(Some(written)) => write!(message, "\nsee {}", written.folder.display()),
+        Ok(None) => Ok(()),
+        Err(error) => write!(message, "\n(it could not be written down: {error})"),
+    };
+}
+
+/// `1 fault`, `2 faults`.
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// `1 fault, 3 operations, 5 servers, 2 clients, 1s 200ms`.
+fn size(case: &dyn Case, script: &Script<Value>) -> String {
+    let Script { faults, operations } = script;
+    let clients = case.nodes() - case.servers();
+    let mut parts = vec![
+        count(faults.as_ref().map_or(0, Vec::len), "fault"),
+        count(operations.as_ref().map_or(0, Vec::len), "operation"),
+        count(case.servers(), "server"),
+    ];
+    if clients > 0 {
+        parts.push(count(clients, "client"));
+    }
+    parts.push(case.duration().to_string());
+    parts.join(", ")
+}
+
+/// Everything about one seed that people read.
+fn loudly(case: &dyn Case, seed: Seed) -> String {
+    let report = case.run(seed, &Script::DRAWN, Some(TraceDetail::Notes));
+    let Report {
+        verdict,
+        stats,
+        swarm,
+        faults,
+        trace,
+        virtual_time,
+        digest,
+        ..
+    } = &report;
+    let finding = match verdict {
+        Verdict::Invalid(finding) => Some(finding),
+        Verdict::Valid | Verdict::Unknown(_) => None,
+    };
+    let what = Timeline {
+        nodes: case.servers(),
+        from: Time::ZERO,
+        until: finding.map_or(*virtual_time, |finding| finding.at),
+        operations: false,
+        marked: Some(&report.contradiction),
+        rows_max: 500,
+        width: 110,
+        finding,
+        states: report.states.as_deref().unwrap_or_default(),
+    };
+    let picture = trace.as_ref().map(|trace| timeline(trace, &what));
+    let drew = swarm
+        .as_ref()
+        .map(|swarm| format!("this seed drew: {swarm}\n"));
+    let counters = serde_json::to_string(stats).unwrap_or_default();
+    format!(
+        "\n{}: {}\n{}\nseed {seed} ({:#x}): {verdict}\n{} in {virtual_time} of virtual time; digest {digest:016x}\n{}{counters}\n",
+        case.name(),
+        case.summary(),
+        picture.unwrap_or_default(),
+        seed.0,
+        count(faults.len(), "fault"),
+        drew.unwrap_or_default(),
+    )
 }
 
 fn seeds_from(default: u64, one: Option<&str>, many: Option<&str>) -> Result<Range<u64>, String> {

@@ -1,6 +1,6 @@
 //! What is wrong on the command line itself.
 
-use super::support::{assert_refused, refused, splitbrain};
+use super::support::{assert_refused, refused, splitbrain, write};
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::path::Path;
@@ -41,6 +41,15 @@ fn options() {
         (&["run", "raft/mixed", "--jobs", "99999"], &["1..=1024"]),
         (&["run", "raft/mixed", "--jobs", "many"], &["'many'", "--jobs"]),
         (&["run", "raft/mixed", "--report-max=-1"], &["'-1'"]),
+        (&["run", "raft/mixed", "--for", "0s"], &["'0s'", "--for", "expected more than no time"]),
+        (&["run", "raft/mixed", "--for", "10"], &["'10'", "expected a time like 10m"]),
+        (&["run", "raft/mixed", "--for=-1m"], &["'-1m'", "expected a time like 10m"]),
+        (&["run", "raft/mixed", "--for", "99999999999999999999s"], &["expected a time like 10m"]),
+        (&["run", "raft/mixed", "--distinct", "0"], &["'0'", "--distinct"]),
+        (&["run", "raft/mixed", "--distinct", "2", "--stop-at-first"], &["--distinct", "--stop-at-first"]),
+        (&["run", "raft/mixed", "bully/healthy", "--resume", "file"], &["--resume", "expected one scenario, and there are 2"]),
+        (&["run", "raft/mixed", "--resume", "."], &[".: cannot be read: it is not a file"]),
+        (&["run", "raft/mixed", "--resume", "no/such/file"], &["no/such/file: cannot be written"]),
         // Planned, and not there yet: refused by name.
         (&["run", "raft/mixed", "--engine", "madsim"], &["'madsim'", "--engine", "kernel"]),
         (&["run", "raft/mixed", "--engine", "warp"], &["'warp'", "--engine", "kernel"]),
@@ -104,6 +113,89 @@ fn overrides() {
     let arguments = [&scenarios[..], &["--seed", "1", "--set", set]].concat();
     let expected = "error: --set cluster.clients=2: cluster: bully has no clients";
     assert_refused(here.path(), &arguments, &[expected]);
+}
+
+/// A file that cannot be resumed from is never taken for one that is not there.
+#[test]
+fn files_of_campaigns() {
+    let here = tempdir().unwrap();
+    let file = here.path().join("campaign.json");
+    let run = |more: &[&str]| {
+        let run = ["run", "bully/healthy", "--resume", "campaign.json"];
+        [&run[..], more]
+            .concat()
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let begun = splitbrain(here.path(), &run(&["--seeds", "0..5"]));
+    assert_eq!(begun.status.code(), Some(0));
+    let good = std::fs::read(&file).unwrap();
+    let other = "campaign.json: another campaign, which cannot be resumed here: its ";
+    #[rustfmt::skip] // A table.
+    let others: &[(&[&str], &str)] = &[
+        (&["--seeds", "0..6"], "range of seeds is 0..5, and here it is 0..6"),
+        (&["--seeds", "1..5"], "range of seeds is 0..5, and here it is 1..5"),
+        (&["--seeds", "0..5", "--set", "network.loss=1/100"], "scenario's content (its fingerprint) is "),
+        (&["--seeds", "0..5", "--stop-at-first"], "stopping at the first violation is false, and here it is true"),
+        (&["--seeds", "0..5", "--distinct", "2"], "number of distinct failures asked for is none, and here it is 2"),
+        (&["--seeds", "0..5", "--shrink", "0"], "number of failures told apart is 25, and here it is 0"),
+    ];
+    for (more, expected) in others {
+        let arguments = run(more);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        assert_refused(here.path(), &arguments, &[other, expected]);
+    }
+    let cluster = [
+        "run",
+        "raft/healthy",
+        "--seeds",
+        "0..5",
+        "--resume",
+        "campaign.json",
+    ];
+    let expected = "scenario is bully/healthy, and here it is raft/healthy";
+    assert_refused(here.path(), &cluster, &[other, expected]);
+    let same = run(&["--seeds", "0..5"]);
+    let same: Vec<&str> = same.iter().map(String::as_str).collect();
+    let format = String::from_utf8(good.clone())
+        .unwrap()
+        .replace("\"format\":1", "\"format\":7");
+    let valid = String::from_utf8(good.clone())
+        .unwrap()
+        .replace("\"valid\":5", "\"valid\":6");
+    for (bytes, expected) in [
+        (
+            &b""[..],
+            "campaign.json:1: not a campaign that can be resumed: EOF",
+        ),
+        (
+            &good[..good.len() / 2],
+            "campaign.json:1: not a campaign that can be resumed: EOF",
+        ),
+        (
+            b"\xff\xfe",
+            "campaign.json:1: not a campaign that can be resumed: ",
+        ),
+        (
+            b"{}",
+            "not a campaign that can be resumed: missing field `format`",
+        ),
+        (
+            format.as_bytes(),
+            "campaign.json: a campaign of format 7: expected format 1",
+        ),
+        (
+            valid.as_bytes(),
+            "campaign.json: damaged: its checksum does not fit what it says",
+        ),
+    ] {
+        write(&file, bytes);
+        assert_refused(here.path(), &same, &[expected]);
+        assert_eq!(std::fs::read(&file).unwrap(), bytes, "it is not touched");
+    }
+    write(&file, &good);
+    assert_eq!(splitbrain(here.path(), &same).status.code(), Some(0));
 }
 
 /// Where the findings go is found to be wrong only when there is one. It is printed all the same: it may have taken

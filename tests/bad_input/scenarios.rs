@@ -55,7 +55,7 @@ fn wrong_values() {
         (11, "\"1%\"", "\"4294967296/4294967297\"", "is not a probability"),
         (14, "20", "0", "0 is out of range: expected 1 to 1000000"),
         (14, "20", "10_000_000", "10000000 is out of range: expected 1 to 1000000"),
-        (18, "\"partition\"", "\"meteor\"", "unknown variant `meteor`, expected one of `partition`, `crash`, `pause`"),
+        (18, "\"partition\"", "\"meteor\"", "unknown variant `meteor`, expected one of `partition`, `degrade`, `clog`"),
         (18, "at = \"1s\"", "", "nemesis.0.fault: expected either `at` (fixed times) or `every` (random ones)"),
         (18, "at = \"1s\"", "at = \"1s\"\nevery = \"1s\"", "expected either `at` (fixed times) or `every` (random ones)"),
         (19, "\"halves\"", "\"thirds\"", "unknown variant `thirds`, expected one of `halves`"),
@@ -72,8 +72,9 @@ fn wrong_values() {
         (27, "[\"50ms\", \"1s\"]", "[\"1s\", \"2s\", \"3s\"]", "expected one duration, or two"),
         (27, "[\"50ms\", \"1s\"]", "[1, 2]", "invalid type: integer `1`"),
         (30, "ops_ok = 1", "ops_ok = -1", "invalid value: integer `-1`"),
+        (31, "ops_ok = 1", "ops_ok = 1\nprobes = [\"a king was crowned\"]", "`a king was crowned` is no probe of raft-kv: expected one of `an election ended without"),
         (32, "\"valid\"", "\"violation\"", "needs the `property` that is to be violated"),
-        (33, "\"valid\"", "\"violated\"", "unknown variant `violated`, expected `valid` or `violation`"),
+        (33, "\"valid\"", "\"violated\"", "unknown variant `violated`, expected one of `valid`, `violation`"),
         (34, "\"valid\"", "\"violation\"\nproperty = \"split-brain\"", "`split-brain` is no property of raft-kv: expected one of"),
     ];
     for &(line, good, bad, expected) in cases {

@@ -43,6 +43,10 @@ pub enum Effect<N: Node> {
         /// How it ended.
         outcome: Outcome<N::Ret>,
     },
+    /// End the process; what follows in the same call does not happen.
+    Halt(String),
+    /// The handler has come to this place: a position in [`Node::PROBES`].
+    Probe(usize),
 }
 
 /// What a handler sees of the world, and what it may do to it.
@@ -55,6 +59,7 @@ pub enum Effect<N: Node> {
 pub struct Context<'a, N: Node> {
     id: NodeId,
     now: Time,
+    wall_clock: Time,
     rng: &'a mut Rng,
     next_sync: &'a mut SyncId,
     effects: &'a mut Vec<Effect<N>>,
@@ -75,6 +80,7 @@ impl<'a, N: Node> Context<'a, N> {
         Context {
             id,
             now,
+            wall_clock: now,
             rng,
             next_sync,
             effects,
@@ -82,14 +88,27 @@ impl<'a, N: Node> Context<'a, N> {
         }
     }
 
+    /// The same with a wall clock that does not agree with the monotonic one; for kernels, hosts and tests.
+    #[must_use]
+    pub fn with_wall_clock(self, wall_clock: Time) -> Context<'a, N> {
+        Context { wall_clock, ..self }
+    }
+
     /// This node.
     pub fn id(&self) -> NodeId {
         self.id
     }
 
-    /// This node's clock.
+    /// This node's monotonic clock: never goes back, jumps nowhere, and may run too fast or too slow (drift). Timers run
+    /// by it. It says nothing about the clocks of others.
     pub fn now(&self) -> Time {
         self.now
+    }
+
+    /// This node's wall clock: near true time while somebody sets it right, and no further. It may be off, and jump forward
+    /// and back at any time. A protocol whose safety depends on it is wrong unless it says so.
+    pub fn wall_clock(&self) -> Time {
+        self.wall_clock
     }
 
     /// This node's own stream of randomness, a new one in each incarnation.
@@ -136,7 +155,7 @@ impl<'a, N: Node> Context<'a, N> {
     }
 
     /// Makes everything appended so far durable, and holds every message and answer that follows until it is.
-    /// [`Node::on_synced`] is called with the returned id when that has happened.
+    /// [`Node::on_synced`] is called with the returned id when that has happened, and [`Node::on_sync_failed`] if it never will.
     #[inline]
     pub fn sync(&mut self) -> SyncId {
         let id = *self.next_sync;
@@ -150,6 +169,27 @@ impl<'a, N: Node> Context<'a, N> {
     #[inline]
     pub fn complete(&mut self, id: OpId, outcome: Outcome<N::Ret>) {
         self.effects.push(Effect::Complete { id, outcome });
+    }
+
+    /// Ends this process: nothing that follows in this call happens, and what was not synced may be lost, as in a crash.
+    /// For a node that cannot go on and must not guess: its disk is damaged, a sync has failed. It stays down until
+    /// somebody starts it again.
+    pub fn halt(&mut self, reason: impl Into<String>) {
+        self.effects.push(Effect::Halt(reason.into()));
+    }
+
+    /// Says that the handler has come to the probe at this position in [`Node::PROBES`]. Written as
+    /// [`probe!`](crate::probe!), which finds the position.
+    ///
+    /// # Panics
+    /// If the node has no such probe: the list in scope is not that of the node.
+    #[inline]
+    pub fn probe(&mut self, index: usize) {
+        assert!(
+            index < N::PROBES.len(),
+            "the `PROBES` in scope are not those of the node"
+        );
+        self.effects.push(Effect::Probe(index));
     }
 
     /// Says in words what just happened ("becomes leader of term 3"), for traces and timelines. Costs nothing when

@@ -1,7 +1,7 @@
 //! The one trait that a protocol implements.
 
 use crate::{Context, Journal, NodeId, OpId, SyncId};
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::hash::Hash;
 
 /// A node of a protocol: a pure state machine. An event goes in, effects come out through the [`Context`].
@@ -30,7 +30,21 @@ pub trait Node: Clone + Sized {
     /// What a node is told when it is created, the same in every incarnation: its peers, its timeouts.
     type Config: Clone + Debug;
 
-    /// Starts the node, for the first time (the journal is empty) or again after a crash, with what was durable.
+    /// Every probe that there is in the handlers, so that those that are never reached are known, too. See
+    /// [`probe!`](crate::probe!).
+    const PROBES: &'static [&'static str] = &[];
+
+    /// The words that [`role`](Node::role) may say.
+    const ROLES: &'static [&'static str] = &[];
+
+    /// What is on the disk of a node before it starts for the first time. A protocol that writes something here can tell
+    /// its first start from one on a disk that was wiped.
+    fn format(_config: &Self::Config) -> Vec<Self::Record> {
+        Vec::new()
+    }
+
+    /// Starts the node, for the first time (the journal is what [`format`](Node::format) wrote) or again after a crash,
+    /// with what was durable, as far as it can be read.
     fn start(
         config: &Self::Config,
         journal: Journal<Self::Record>,
@@ -48,6 +62,47 @@ pub trait Node: Clone + Sized {
 
     /// Everything appended before this [`sync`](Context::sync) is durable, and what the node sent behind it has left.
     fn on_synced(&mut self, _sync: SyncId, _cx: &mut Context<'_, Self>) {}
+
+    /// This sync, and every one before it that was not durable yet, has failed. What was to leave behind it is gone. Of
+    /// what was appended since the last durable sync nothing may be assumed: it may be on the disk, wholly or in part,
+    /// or not at all, whatever later syncs say. By default the process ends, and a restart finds out.
+    fn on_sync_failed(&mut self, _sync: SyncId, error: SyncError, cx: &mut Context<'_, Self>) {
+        cx.halt(error.to_string());
+    }
+
+    /// What the node is doing now, in one of the words of [`ROLES`](Node::ROLES): `leader`, `candidate`. Faults choose
+    /// their victims by it.
+    fn role(&self) -> &'static str {
+        ""
+    }
+
+    /// How far the node has come, in a number that only grows while it runs (a commit index): it tells who is behind.
+    fn progress(&self) -> u64 {
+        0
+    }
+
+    /// The size of a message on a link of limited capacity, in bytes.
+    fn size_bytes(message: &Self::Message) -> usize {
+        size_of_val(message)
+    }
+}
+
+/// Why a sync failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SyncError {
+    /// The device says that it could not.
+    Device,
+    /// There is no room: nothing of what was appended is on the disk, and a shorter journal would fit.
+    Full,
+}
+
+impl fmt::Display for SyncError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            SyncError::Device => "a sync failed: the device reports an error",
+            SyncError::Full => "a sync failed: the disk is full",
+        })
+    }
 }
 
 /// How an operation ended, as far as its client knows.

@@ -3,6 +3,7 @@
 use crate::span::Span;
 use serde::{Deserialize, Serialize};
 use splitbrain_core::{Ratio, nanos};
+use std::fmt;
 
 /// The delays of a link, or of a disk: a body and a long tail.
 ///
@@ -84,6 +85,22 @@ impl Latency {
             ));
         }
         Ok(())
+    }
+}
+
+/// `1ms..9ms`, `1ms..9ms, 1/20 up to 300ms`.
+impl fmt::Display for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = Span((self.mean.0 * 2).saturating_sub(self.min.0));
+        if end == self.min {
+            write!(f, "{}", self.min)?;
+        } else {
+            write!(f, "{}..{end}", self.min)?;
+        }
+        if self.tail.is_never() {
+            return Ok(());
+        }
+        write!(f, ", {} up to {}", self.tail, self.tail_max)
     }
 }
 

@@ -4,14 +4,20 @@
 //! it on that link at that instant), so one message more or less changes the fate of no other message (law 2).
 
 mod latency;
+mod links;
 mod partition;
+mod special;
 
 pub use latency::Latency;
 pub(crate) use latency::{Delays, derive};
-pub use partition::{Cuts, Shape, Topology};
+pub use links::{Direction, LinkSet};
+pub use partition::{Shape, Topology};
+use special::Special;
+pub use special::{Bursts, Capacity};
 
 use serde::{Deserialize, Serialize};
 use splitbrain_core::{NodeId, Purpose, Ratio, Seed, Time};
+use std::fmt;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// How one link treats its messages. Reordering follows from latency.
@@ -27,6 +33,12 @@ pub struct LinkProfile {
     /// How often a message arrives twice; the copy has a delay of its own.
     #[serde(default)]
     pub duplication: Ratio,
+    /// Times at which more is lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bursts: Option<Bursts>,
+    /// How much fits through it; without this, everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<Capacity>,
 }
 
 fn default_latency() -> Latency {
@@ -40,6 +52,8 @@ impl Default for LinkProfile {
             latency: default_latency(),
             loss: Ratio::NEVER,
             duplication: Ratio::NEVER,
+            bursts: None,
+            capacity: None,
         }
     }
 }
@@ -53,6 +67,81 @@ impl LinkProfile {
             ..LinkProfile::default()
         }
     }
+
+    /// The same link with what is different about it now.
+    #[must_use]
+    pub fn degraded(self, by: &Degradation) -> LinkProfile {
+        LinkProfile {
+            latency: by.latency.unwrap_or(self.latency),
+            loss: by.loss.unwrap_or(self.loss),
+            duplication: by.duplication.unwrap_or(self.duplication),
+            bursts: by.bursts.or(self.bursts),
+            capacity: by.capacity.or(self.capacity),
+        }
+    }
+}
+
+/// What is worse about a link than usual. What is not said is as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Degradation {
+    /// How long a message travels now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
+    /// How often a message is lost now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<Ratio>,
+    /// How often a message arrives twice now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duplication: Option<Ratio>,
+    /// Times at which more is lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bursts: Option<Bursts>,
+    /// How much fits through now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<Capacity>,
+}
+
+impl Degradation {
+    /// Says what is wrong with it, if anything is.
+    ///
+    /// # Errors
+    /// Nothing that is worse, or a contradiction within one of its parts.
+    pub fn validate(&self) -> Result<(), String> {
+        if *self == Degradation::default() {
+            return Err(
+                "expected at least one of latency, loss, duplication, bursts, capacity".to_owned(),
+            );
+        }
+        self.latency.map_or(Ok(()), |latency| latency.validate())?;
+        self.bursts.map_or(Ok(()), |bursts| bursts.validate())?;
+        self.capacity.map_or(Ok(()), |capacity| capacity.validate())
+    }
+}
+
+/// `latency 1ms..5ms, loss 1/10`.
+impl fmt::Display for Degradation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [
+            self.latency.map(|latency| format!("latency {latency}")),
+            self.loss.map(|loss| format!("loss {loss}")),
+            self.duplication.map(|ratio| format!("duplication {ratio}")),
+            self.bursts.map(|bursts| {
+                format!(
+                    "loss {} for {} every {}",
+                    bursts.loss, bursts.bad, bursts.good
+                )
+            }),
+            self.capacity.map(|capacity| {
+                format!(
+                    "{} bytes/s, queue {} bytes",
+                    capacity.bytes_per_s, capacity.queue_bytes
+                )
+            }),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        f.write_str(&parts.join(", "))
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +149,8 @@ struct Link {
     delays: Delays,
     loss: Ratio,
     duplication: Ratio,
+    /// Whether there is more to know about it: bursts, a capacity, a clog. Off the path of messages that have none.
+    special: bool,
     /// The instant of the last message, and how many were sent at it: the address of the next one's fate.
     last_sent_at: Time,
     sent_then: u32,
@@ -76,12 +167,22 @@ impl Link {
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    Lost,
+    Lost(Loss),
     /// Delays in nanoseconds.
     Delivered {
         delay_ns: u64,
         copy_delay_ns: Option<u64>,
+        /// Whether it is held until the link is free again.
+        clogged: bool,
     },
+}
+
+/// Why a message was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    Random,
+    Burst,
+    Overflow,
 }
 
 /// The links between all pairs of nodes, each direction on its own.
@@ -91,6 +192,12 @@ pub(crate) struct Network {
     key: u64,
     /// Row by sender, column by receiver.
     links: Vec<Link>,
+    /// By link likewise: what it is when nothing is wrong.
+    base: Vec<LinkProfile>,
+    /// By link likewise; empty as long as no link is special.
+    special: Vec<Special>,
+    /// What is worse now, by the fault that makes it so, in the order in which they began.
+    degraded: Vec<(u32, LinkSet, Degradation)>,
 }
 
 impl Network {
@@ -99,30 +206,116 @@ impl Network {
             delays: Delays::new(&profile.latency),
             loss: profile.loss,
             duplication: profile.duplication,
+            special: false,
             last_sent_at: Time::MAX,
             sent_then: 0,
         };
-        Network {
+        let mut network = Network {
             nodes,
             key: seed.key(Purpose::Network),
             links: vec![link; nodes * nodes],
+            base: vec![*profile; nodes * nodes],
+            special: Vec::new(),
+            degraded: Vec::new(),
+        };
+        if profile.bursts.is_some() || profile.capacity.is_some() {
+            network.set_all(profile);
         }
+        network
     }
 
     /// Gives every link this profile from now on; messages in flight keep their fate.
     pub(crate) fn set_all(&mut self, profile: &LinkProfile) {
-        self.links.iter_mut().for_each(|link| link.set(profile));
+        self.base.fill(*profile);
+        (0..self.links.len()).for_each(|index| self.refresh(index));
     }
 
     /// Gives one link this profile from now on.
     pub(crate) fn set(&mut self, from: NodeId, to: NodeId, profile: &LinkProfile) {
-        self.links[from.index() * self.nodes + to.index()].set(profile);
+        let index = self.index(from, to);
+        self.base[index] = *profile;
+        self.refresh(index);
     }
 
-    /// Decides the fate of the next message on this link. Both nodes must exist.
+    /// Makes these links worse, until the fault is [over](Network::restore).
+    pub(crate) fn degrade(&mut self, fault: u32, links: &LinkSet, by: Degradation) {
+        self.degraded.push((fault, links.clone(), by));
+        self.refresh_all(links);
+    }
+
+    /// Ends what this fault does.
+    pub(crate) fn restore(&mut self, fault: u32) {
+        for (_, links, _) in self
+            .degraded
+            .extract_if(.., |(by, ..)| *by == fault)
+            .collect::<Vec<_>>()
+        {
+            self.refresh_all(&links);
+        }
+    }
+
+    /// Makes a link hold what is sent on it, once more; or once less. Returns whether it lets messages through then.
+    pub(crate) fn clog(&mut self, from: NodeId, to: NodeId, more: bool) -> bool {
+        self.make_room();
+        let index = self.index(from, to);
+        let clogs = &mut self.special[index].clogs;
+        *clogs = if more {
+            clogs.saturating_add(1)
+        } else {
+            clogs.saturating_sub(1)
+        };
+        let free = *clogs == 0;
+        self.refresh(index);
+        free
+    }
+
+    fn index(&self, from: NodeId, to: NodeId) -> usize {
+        from.index() * self.nodes + to.index()
+    }
+
+    fn make_room(&mut self) {
+        self.special.resize_with(self.links.len(), Special::default);
+    }
+
+    fn refresh_all(&mut self, links: &LinkSet) {
+        for (from, to) in links.iter() {
+            if from.index().max(to.index()) < self.nodes {
+                self.refresh(self.index(from, to));
+            }
+        }
+    }
+
+    /// Makes a link what it is to be now.
+    fn refresh(&mut self, index: usize) {
+        let id = |index| NodeId::from_index(index);
+        let (from, to) = (id(index / self.nodes), id(index % self.nodes));
+        let mut profile = self.base[index];
+        for (_, links, by) in &self.degraded {
+            if links.contains(from, to) {
+                profile = profile.degraded(by);
+            }
+        }
+        self.links[index].set(&profile);
+        if profile.bursts.is_some() || profile.capacity.is_some() {
+            self.make_room();
+        }
+        if let Some(special) = self.special.get_mut(index) {
+            special.set(&profile);
+            self.links[index].special = special.matters();
+        }
+    }
+
+    /// Decides the fate of the next message on this link, of so many bytes. Both nodes must exist.
     #[inline]
-    pub(crate) fn fate(&mut self, from: NodeId, to: NodeId, now: Time) -> Fate {
-        let link = &mut self.links[from.index() * self.nodes + to.index()];
+    pub(crate) fn fate(
+        &mut self,
+        from: NodeId,
+        to: NodeId,
+        now: Time,
+        size_bytes: impl FnOnce() -> usize,
+    ) -> Fate {
+        let index = from.index() * self.nodes + to.index();
+        let link = &mut self.links[index];
         if link.last_sent_at == now {
             link.sent_then += 1;
         } else {
@@ -135,12 +328,26 @@ impl Network {
             [endpoints, now.as_nanos(), u64::from(link.sent_then)],
         );
         if link.loss.hits(derive(draw, 1)) {
-            return Fate::Lost;
+            return Fate::Lost(Loss::Random);
         }
         let copied = link.duplication.hits(derive(draw, 2));
-        Fate::Delivered {
-            delay_ns: link.delays.draw(derive(draw, 3)),
-            copy_delay_ns: copied.then(|| link.delays.draw(derive(draw, 4))),
+        let delay_ns = link.delays.draw(derive(draw, 3));
+        let copy_delay_ns = copied.then(|| link.delays.draw(derive(draw, 4)));
+        if !link.special {
+            return Fate::Delivered {
+                delay_ns,
+                copy_delay_ns,
+                clogged: false,
+            };
+        }
+        let special = &mut self.special[index];
+        match special.pass(endpoints ^ self.key, derive(draw, 5), now, size_bytes) {
+            Err(loss) => Fate::Lost(loss),
+            Ok(wait_ns) => Fate::Delivered {
+                delay_ns: delay_ns.saturating_add(wait_ns),
+                copy_delay_ns: copy_delay_ns.map(|delay| delay.saturating_add(wait_ns)),
+                clogged: special.clogs > 0,
+            },
         }
     }
 }
@@ -179,9 +386,9 @@ mod tests {
         let mut busy = half(3);
         for ms in 0..1000 {
             let now = Time::from_millis(ms);
-            busy.fate(a, c, now);
-            busy.fate(a, b, Time::from_nanos(now.as_nanos() + 1));
-            assert_eq!(quiet.fate(a, b, now), busy.fate(a, b, now));
+            busy.fate(a, c, now, || 1);
+            busy.fate(a, b, Time::from_nanos(now.as_nanos() + 1), || 1);
+            assert_eq!(quiet.fate(a, b, now, || 1), busy.fate(a, b, now, || 1));
         }
     }
 
@@ -191,11 +398,11 @@ mod tests {
         let mut network = half(2);
         let (mut lost, mut copied, mut same) = (0, 0, 0);
         for ms in 0..10_000 {
-            let there = network.fate(a, b, Time::from_millis(ms));
-            let back = network.fate(b, a, Time::from_millis(ms));
-            same += u32::from(there == back && there != Fate::Lost);
+            let there = network.fate(a, b, Time::from_millis(ms), || 1);
+            let back = network.fate(b, a, Time::from_millis(ms), || 1);
+            same += u32::from(there == back && there != Fate::Lost(Loss::Random));
             match there {
-                Fate::Lost => lost += 1,
+                Fate::Lost(_) => lost += 1,
                 Fate::Delivered {
                     copy_delay_ns: Some(_),
                     ..
@@ -213,8 +420,8 @@ mod tests {
         let (a, b) = (NodeId::from_index(0), NodeId::from_index(1));
         let mut network = Network::new(Seed(1), 2, &LinkProfile::default());
         assert_ne!(
-            network.fate(a, b, Time::ZERO),
-            network.fate(a, b, Time::ZERO)
+            network.fate(a, b, Time::ZERO, || 1),
+            network.fate(a, b, Time::ZERO, || 1)
         );
     }
 }

@@ -1,11 +1,10 @@
 //! Partitions as data: which links are cut, by shape.
 
+use super::LinkSet;
 use petgraph::graphmap::DiGraphMap;
 use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 use splitbrain_core::{NodeId, Rng};
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 /// The shape of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -19,6 +18,12 @@ pub enum Shape {
     IsolateOne,
     /// One server hears everybody, and nobody hears it.
     OneWay,
+    /// One server hears nobody, and everybody hears it.
+    Deaf,
+    /// Two sides, as equal as can be: one hears the other, and is not heard by it.
+    HalvesOneWay,
+    /// Two servers do not see each other; all others see both (Nifty, OSDI 2020: partial partitions).
+    Partial,
     /// One server sees two sides that do not see each other.
     Bridge,
     /// Every server sees a majority, no two see the same one: each hears its nearest neighbours on a ring.
@@ -27,11 +32,14 @@ pub enum Shape {
 
 impl Shape {
     /// All shapes.
-    pub const ALL: [Shape; 6] = [
+    pub const ALL: [Shape; 9] = [
         Shape::Halves,
         Shape::RandomSplit,
         Shape::IsolateOne,
         Shape::OneWay,
+        Shape::Deaf,
+        Shape::HalvesOneWay,
+        Shape::Partial,
         Shape::Bridge,
         Shape::MajoritiesRing,
     ];
@@ -43,51 +51,31 @@ impl Shape {
             Shape::RandomSplit => "random-split",
             Shape::IsolateOne => "isolate-one",
             Shape::OneWay => "one-way",
+            Shape::Deaf => "deaf",
+            Shape::HalvesOneWay => "halves-one-way",
+            Shape::Partial => "partial",
             Shape::Bridge => "bridge",
             Shape::MajoritiesRing => "majorities-ring",
         }
-    }
-}
-
-/// Who can reach whom: an edge from sender to receiver is a whole link.
-pub type Topology = DiGraphMap<NodeId, (), FxBuildHasher>;
-
-/// The links that a partition cuts: by sender, the receivers that no longer hear it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Cuts(BTreeMap<NodeId, BTreeSet<NodeId>>);
-
-impl Cuts {
-    /// The links that are missing from a topology.
-    pub fn missing(topology: &Topology) -> Cuts {
-        let mut cuts = Cuts::default();
-        for from in topology.nodes() {
-            for to in topology.nodes().filter(|&to| to != from) {
-                if !topology.contains_edge(from, to) {
-                    cuts.0.entry(from).or_default().insert(to);
-                }
-            }
-        }
-        cuts
     }
 
     /// Draws a partition of this shape. A `victim` gets the bad place: the small side, the isolation, the muted link,
     /// the bridge. Clients fall on a random side where there are sides.
     /// On a ring all places are alike, and a victim changes nothing.
     pub fn draw(
-        shape: Shape,
+        self,
         servers: &[NodeId],
         clients: &[NodeId],
         victim: Option<NodeId>,
         rng: &mut Rng,
-    ) -> Cuts {
+    ) -> LinkSet {
         let mut order = servers.to_vec();
         rng.shuffle(&mut order);
         if let Some(at) = order.iter().position(|&node| Some(node) == victim) {
             order.swap(0, at);
         }
         let mut topology = whole(&[servers, clients].concat());
-        match shape {
+        match self {
             Shape::Halves => split(&mut topology, &order, order.len() / 2, clients, rng),
             Shape::RandomSplit => {
                 let small = 1 + rng.index(order.len().saturating_sub(1));
@@ -105,90 +93,47 @@ impl Cuts {
                     topology.remove_edge(from, to);
                 }
             }
+            Shape::Deaf => {
+                let deaf = order.first().copied();
+                let unheard: Vec<(NodeId, NodeId)> = topology
+                    .all_edges()
+                    .map(|(from, to, ())| (from, to))
+                    .filter(|&(_, to)| Some(to) == deaf)
+                    .collect();
+                for (from, to) in unheard {
+                    topology.remove_edge(from, to);
+                }
+            }
+            Shape::HalvesOneWay => {
+                let (small, large) = sides(&order, order.len() / 2, clients, rng);
+                silence(&mut topology, &small, &large);
+            }
+            Shape::Partial => {
+                if let [a, b, _, ..] = order[..] {
+                    separate(&mut topology, &[a], &[b]);
+                }
+            }
             Shape::Bridge => {
                 let (left, right) = order.get(1..).unwrap_or_default().split_at(order.len() / 2);
                 separate(&mut topology, left, right);
             }
             Shape::MajoritiesRing => ring(&mut topology, &order),
         }
-        Cuts::missing(&topology)
-    }
-
-    /// Each cut link, from sender to receiver, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (NodeId, NodeId)> + '_ {
-        self.0
-            .iter()
-            .flat_map(|(&from, to)| to.iter().map(move |&to| (from, to)))
-    }
-
-    /// The same cuts between nodes with other names; nodes without a name are left out of it.
-    pub(crate) fn renamed(&self, name: impl Fn(NodeId) -> Option<NodeId>) -> Cuts {
-        let mut renamed: BTreeMap<NodeId, BTreeSet<NodeId>> = BTreeMap::new();
-        for (from, to) in self.iter() {
-            if let (Some(from), Some(to)) = (name(from), name(to)) {
-                renamed.entry(from).or_default().insert(to);
-            }
-        }
-        Cuts(renamed)
-    }
-
-    /// Whether this link is cut.
-    pub fn contains(&self, from: NodeId, to: NodeId) -> bool {
-        self.0
-            .get(&from)
-            .is_some_and(|receivers| receivers.contains(&to))
-    }
-
-    /// All nodes that are named.
-    pub fn nodes(&self) -> BTreeSet<NodeId> {
-        self.iter().flat_map(|(from, to)| [from, to]).collect()
-    }
-
-    /// The sides, if the named nodes fall into sides: groups that are whole inside and cut in both directions from
-    /// every other. A bridge is named in no cut and so on no side; rings and one-way cuts have none.
-    pub fn sides(&self) -> Option<Vec<Vec<NodeId>>> {
-        let mut sides: Vec<Vec<NodeId>> = Vec::new();
-        for node in self.nodes() {
-            let cut_from =
-                |member: &NodeId| self.contains(node, *member) || self.contains(*member, node);
-            match sides.iter_mut().find(|side| !side.iter().all(cut_from)) {
-                Some(side) => side.push(node),
-                None => sides.push(vec![node]),
-            }
-        }
-        let expected =
-            |(from_side, from), (to_side, to)| (from_side != to_side) == self.contains(from, to);
-        let placed = |sides: &[Vec<NodeId>]| -> Vec<(usize, NodeId)> {
-            let with_side = |(number, side): (usize, &Vec<NodeId>)| {
-                side.iter()
-                    .map(move |&node| (number, node))
-                    .collect::<Vec<_>>()
-            };
-            sides.iter().enumerate().flat_map(with_side).collect()
-        };
-        let placed = placed(&sides);
-        let whole = placed
-            .iter()
-            .all(|&a| placed.iter().all(|&b| a.1 == b.1 || expected(a, b)));
-        (whole && sides.len() > 1).then_some(sides)
+        missing(&topology)
     }
 }
 
-/// `n1 n2 | n3 n4 n5` where there are sides, and otherwise who no longer reaches whom.
-impl fmt::Display for Cuts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = |nodes: &mut dyn Iterator<Item = &NodeId>| {
-            nodes.map(NodeId::to_string).collect::<Vec<_>>().join(" ")
-        };
-        if let Some(sides) = self.sides() {
-            let sides: Vec<String> = sides.iter().map(|side| names(&mut side.iter())).collect();
-            return f.write_str(&sides.join(" | "));
-        }
-        let muted = |(from, to): (&NodeId, &BTreeSet<NodeId>)| {
-            format!("{from} -/-> {}", names(&mut to.iter()))
-        };
-        f.write_str(&self.0.iter().map(muted).collect::<Vec<_>>().join(", "))
-    }
+/// Who can reach whom: an edge from sender to receiver is a whole link.
+pub type Topology = DiGraphMap<NodeId, (), FxBuildHasher>;
+
+/// The links that are missing from a topology.
+fn missing(topology: &Topology) -> LinkSet {
+    let pairs = topology
+        .nodes()
+        .flat_map(|from| topology.nodes().map(move |to| (from, to)));
+    pairs
+        .filter(|&(from, to)| from != to && !topology.contains_edge(from, to))
+        .collect()
 }
 
 fn whole(nodes: &[NodeId]) -> Topology {
@@ -212,6 +157,15 @@ fn separate(topology: &mut Topology, left: &[NodeId], right: &[NodeId]) {
     }
 }
 
+/// Cuts every link from the first to the second.
+fn silence(topology: &mut Topology, muted: &[NodeId], deaf: &[NodeId]) {
+    for &a in muted {
+        for &b in deaf {
+            topology.remove_edge(a, b);
+        }
+    }
+}
+
 /// Separates the first `small` servers of `order`, with some of the clients, from the rest with the others.
 fn split(
     topology: &mut Topology,
@@ -220,6 +174,17 @@ fn split(
     clients: &[NodeId],
     rng: &mut Rng,
 ) {
+    let (small, large) = sides(order, small, clients, rng);
+    separate(topology, &small, &large);
+}
+
+/// The first `small` servers of `order`, with some of the clients, and the rest with the others.
+fn sides(
+    order: &[NodeId],
+    small: usize,
+    clients: &[NodeId],
+    rng: &mut Rng,
+) -> (Vec<NodeId>, Vec<NodeId>) {
     let (small, large) = order.split_at(small.min(order.len()));
     let (mut small, mut large) = (small.to_vec(), large.to_vec());
     for &client in clients {
@@ -229,7 +194,7 @@ fn split(
             large.push(client);
         }
     }
-    separate(topology, &small, &large);
+    (small, large)
 }
 
 /// Leaves each server only the links to its nearest neighbours on the ring, as many as make a majority with itself.
@@ -251,15 +216,15 @@ fn ring(topology: &mut Topology, order: &[NodeId]) {
 mod tests {
     use super::*;
     use splitbrain_core::{Purpose, Seed};
+    use std::collections::BTreeSet;
 
     fn ids(range: std::ops::Range<usize>) -> Vec<NodeId> {
         range.map(NodeId::from_index).collect()
     }
 
-    fn draw(shape: Shape, servers: usize, victim: Option<NodeId>, seed: u64) -> Cuts {
+    fn draw(shape: Shape, servers: usize, victim: Option<NodeId>, seed: u64) -> LinkSet {
         let mut rng = Seed(seed).stream(Purpose::Nemesis(0));
-        Cuts::draw(
-            shape,
+        shape.draw(
             &ids(0..servers),
             &ids(servers..servers + 2),
             victim,
@@ -267,7 +232,7 @@ mod tests {
         )
     }
 
-    fn hears(cuts: &Cuts, servers: usize, node: NodeId) -> BTreeSet<NodeId> {
+    fn hears(cuts: &LinkSet, servers: usize, node: NodeId) -> BTreeSet<NodeId> {
         ids(0..servers)
             .into_iter()
             .filter(|&from| !cuts.contains(from, node))
@@ -300,6 +265,36 @@ mod tests {
         assert_eq!(cuts.to_string(), "n1 -/-> n2 n3 n4 n5");
         assert_eq!(cuts.sides(), None);
         assert_eq!(hears(&cuts, 3, victim).len(), 3);
+    }
+
+    #[test]
+    fn the_deaf_speak_and_one_side_of_one_way_halves_is_heard() {
+        let victim = NodeId::from_index(1);
+        let cuts = draw(Shape::Deaf, 3, Some(victim), 1);
+        assert_eq!(hears(&cuts, 3, victim).len(), 1, "only itself");
+        assert_eq!(hears(&cuts, 3, NodeId::from_index(0)).len(), 3);
+        let cuts = draw(Shape::HalvesOneWay, 5, Some(victim), 1);
+        assert_eq!(hears(&cuts, 5, victim).len(), 5, "the small side hears all");
+        let heard: Vec<usize> = ids(0..5)
+            .into_iter()
+            .map(|n| hears(&cuts, 5, n).len())
+            .collect();
+        assert_eq!(
+            heard.iter().filter(|&&heard| heard == 3).count(),
+            3,
+            "{cuts}"
+        );
+    }
+
+    #[test]
+    fn a_partial_partition_cuts_one_pair() {
+        let cuts = draw(Shape::Partial, 5, None, 1);
+        assert_eq!(cuts.iter().count(), 2);
+        assert_eq!(cuts.sides().map(|sides| sides.len()), Some(2));
+        assert!(
+            draw(Shape::Partial, 2, None, 1).is_empty(),
+            "nobody sees both"
+        );
     }
 
     #[test]
@@ -352,7 +347,7 @@ mod tests {
     fn cuts_read_well_and_round_trip() {
         let cuts = draw(Shape::IsolateOne, 3, Some(NodeId::from_index(1)), 0);
         let json = serde_json::to_string(&cuts).unwrap();
-        assert_eq!(serde_json::from_str::<Cuts>(&json).unwrap(), cuts);
+        assert_eq!(serde_json::from_str::<LinkSet>(&json).unwrap(), cuts);
         assert!(cuts.to_string().contains(" | "), "{cuts}");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::timeline::{Timeline, timeline};
 use crate::case::{Case, Report};
-use crate::network::{Latency, LinkProfile};
+use crate::network::{Bursts, Capacity, Latency, LinkProfile};
 use crate::protocol::Contradiction;
 use crate::run::{Finding, Verdict};
 use crate::scenario::NetworkSpec;
@@ -131,6 +131,22 @@ fn link(profile: &LinkProfile) -> String {
             let _ = write!(text, ", {ratio} {what}");
         }
     }
+    if let Some(Bursts { good, bad, loss }) = profile.bursts {
+        let _ = write!(
+            text,
+            ", {loss} are lost in bursts of {bad} with {good} between them"
+        );
+    }
+    if let Some(Capacity {
+        bytes_per_s,
+        queue_bytes,
+    }) = profile.capacity
+    {
+        let _ = write!(
+            text,
+            ", {bytes_per_s} bytes/s fit through and {queue_bytes} bytes may wait"
+        );
+    }
     text
 }
 
@@ -150,4 +166,32 @@ fn latency(latency: &Latency) -> String {
         let _ = write!(text, ", {tail} up to {tail_max}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use splitbrain_core::Ratio;
+
+    #[test]
+    fn everything_that_is_bad_about_a_link_is_said() {
+        let bad = LinkProfile {
+            loss: Ratio::new(1, 10).unwrap(),
+            bursts: Some(Bursts {
+                good: Span::from_secs(1),
+                bad: Span::from_millis(100),
+                loss: Ratio::new(1, 2).unwrap(),
+            }),
+            capacity: Some(Capacity {
+                bytes_per_s: 1000,
+                queue_bytes: 64,
+            }),
+            ..LinkProfile::default()
+        };
+        let words = "messages take 1ms to 10ms, 1/10 are lost, \
+            1/2 are lost in bursts of 100ms with 1s between them, \
+            1000 bytes/s fit through and 64 bytes may wait";
+        assert_eq!(link(&bad), words);
+        assert_eq!(link(&bad.plain()), "messages take 1ms to 10ms");
+    }
 }

@@ -106,6 +106,9 @@ fn describe(case: &dyn Case, report: &Report, explanation: &str, replay: &Path) 
         case.duration()
     );
     let _ = writeln!(text, "{}\n", conditions(case));
+    if let Some(swarm) = &report.swarm {
+        let _ = writeln!(text, "this seed drew: {swarm}\n");
+    }
     if report.faults.is_empty() {
         let _ = writeln!(text, "no faults");
     } else {

@@ -1,11 +1,18 @@
 //! What the harness itself does to the world: faults begin and end.
 
 use crate::fault;
-use crate::fault::{Injection, Undo};
-use crate::nemesis::Targets;
+use crate::fault::{Fault, Injection, Undo};
+use crate::nemesis::{Drawn, Fact, Targets};
 use crate::protocol::{Protocol, WorldOf};
 use crate::run::FaultSource;
-use splitbrain_core::{NodeId, Time};
+use crate::span::Span;
+use crate::world::World;
+use splitbrain_core::{Node, NodeId, Status, Time};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How often it is looked whether a node is far enough behind.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// The faults that are in force and those to come.
 #[derive(Clone, Debug)]
@@ -13,10 +20,26 @@ pub(super) struct FaultAgenda {
     pub(super) source: FaultSource,
     pub(super) servers: Vec<NodeId>,
     pub(super) clients: Vec<NodeId>,
-    /// Faults in force, with the time at which they end.
-    in_force: Vec<(Time, Undo)>,
+    /// How many servers may have their disks damaged.
+    disks_max: usize,
+    /// Those that have.
+    pub(super) damaged: BTreeSet<NodeId>,
+    in_force: Vec<InForce>,
     /// What was injected so far, resolved.
     pub(super) injected: Vec<Injection>,
+}
+
+/// A fault that is in force.
+#[derive(Clone, Debug)]
+struct InForce {
+    until: Time,
+    undo: Undo,
+    /// Its place among those injected.
+    place: usize,
+    /// It comes and goes: how long each lasts, when it does so next, and whether it is gone now.
+    flap: Option<(Duration, Time, bool)>,
+    /// It is over when this node is so far behind; when that is looked at next.
+    behind: Option<(NodeId, u64, Time)>,
 }
 
 impl FaultAgenda {
@@ -24,19 +47,30 @@ impl FaultAgenda {
         source: FaultSource,
         servers: Vec<NodeId>,
         clients: Vec<NodeId>,
+        disks_max: usize,
     ) -> FaultAgenda {
         FaultAgenda {
             source,
             servers,
             clients,
+            disks_max,
+            damaged: BTreeSet::new(),
             in_force: Vec::new(),
             injected: Vec::new(),
         }
     }
 
-    /// When the next fault begins or ends.
+    /// When the next fault begins, ends, comes or goes.
     pub(super) fn next_at(&self) -> Option<Time> {
-        let ends = self.in_force.iter().map(|(until, _)| *until).min();
+        let own = |fault: &InForce| {
+            let flaps = fault.flap.map(|(_, next, _)| next);
+            let looks = fault.behind.map(|(_, _, next)| next);
+            [Some(fault.until), flaps, looks]
+                .into_iter()
+                .flatten()
+                .min()
+        };
+        let ends = self.in_force.iter().filter_map(own).min();
         let begins = match &self.source {
             FaultSource::Drawn(nemesis) => nemesis.next_at(),
             FaultSource::Scheduled(schedule) => schedule.front().map(|next| Time::ZERO + next.at.0),
@@ -47,47 +81,153 @@ impl FaultAgenda {
     /// Does what is due now: ends first, so that a fault may follow another at the same instant.
     pub(super) fn act<P: Protocol>(&mut self, world: &mut WorldOf<P>) {
         let now = world.now();
-        for (_, over) in self.in_force.extract_if(.., |(until, _)| *until <= now) {
-            fault::undo(world, &over);
+        self.look_who_is_behind::<P>(world);
+        for over in self.in_force.extract_if(.., |fault| fault.until <= now) {
+            over.end(world);
         }
-        while let Some(injection) = self.due::<P>(world) {
-            let until = now + injection.lasting.0;
-            let Injection { at, lasting, fault } = injection;
-            if let Some((fault, undo)) = fault::inject(world, fault) {
-                self.in_force.push((until, undo));
-                self.injected.push(Injection { at, lasting, fault });
+        for fault in &mut self.in_force {
+            fault.flap(world);
+        }
+        while let Some(Drawn {
+            injection,
+            until_behind,
+        }) = self.due::<P>(world)
+        {
+            let Injection {
+                at,
+                lasting,
+                mut fault,
+            } = injection;
+            self.keep_within_budget(&mut fault);
+            let Some((fault, undo)) = fault::inject(world, fault) else {
+                continue;
+            };
+            if fault.damages_disks() {
+                self.damaged.extend(fault.nodes());
+            }
+            let flap = match &fault {
+                Fault::Partition {
+                    flap: Some(flap), ..
+                } => Some((flap.0, now + flap.0, false)),
+                _ => None,
+            };
+            self.in_force.push(InForce {
+                until: now + lasting.0,
+                undo,
+                place: self.injected.len(),
+                flap,
+                behind: until_behind.map(|(node, far)| (node, far, now + LOOK_EVERY)),
+            });
+            self.injected.push(Injection { at, lasting, fault });
+        }
+    }
+
+    /// Leaves out the nodes whose disks may not be damaged any more.
+    fn keep_within_budget(&self, fault: &mut Fault) {
+        if !fault.damages_disks() {
+            return;
+        }
+        let mut left = self.disks_max.saturating_sub(self.damaged.len());
+        let mut allowed = self.damaged.clone();
+        for node in fault.nodes() {
+            if left > 0 && allowed.insert(node) {
+                left -= 1;
+            }
+        }
+        fault.retain(|node| allowed.contains(&node));
+    }
+
+    /// Ends faults whose node is far enough behind, and writes down how long that took: what is replayed is a time.
+    fn look_who_is_behind<P: Protocol>(&mut self, world: &WorldOf<P>) {
+        let now = world.now();
+        let progress = |id: NodeId| world.cluster().node(id).map(P::Node::progress);
+        let ahead = self.servers.iter().filter_map(|&id| progress(id)).max();
+        for fault in &mut self.in_force {
+            let Some((node, far, next)) = &mut fault.behind else {
+                continue;
+            };
+            if *next > now {
+                continue;
+            }
+            *next = now + LOOK_EVERY;
+            if ahead.unwrap_or(0) >= progress(*node).unwrap_or(0).saturating_add(*far) {
+                let injected = &mut self.injected[fault.place];
+                injected.lasting = Span(now.since(Time::ZERO + injected.at.0));
+                fault.until = now;
             }
         }
     }
 
-    fn due<P: Protocol>(&mut self, world: &WorldOf<P>) -> Option<Injection> {
+    fn due<P: Protocol>(&mut self, world: &WorldOf<P>) -> Option<Drawn> {
         let now = world.now();
         match &mut self.source {
             FaultSource::Drawn(nemesis) => {
                 nemesis.next_at().filter(|&at| at <= now)?;
-                let leader = P::leader(world.cluster());
-                nemesis.draw(
-                    now,
-                    Targets {
-                        servers: &self.servers,
-                        clients: &self.clients,
-                        leader,
-                    },
-                )
+                let facts: Vec<Fact> = self.servers.iter().map(|&id| fact(world, id)).collect();
+                let targets = Targets {
+                    servers: &self.servers,
+                    clients: &self.clients,
+                    leader: P::leader(world.cluster()),
+                    facts: &facts,
+                };
+                nemesis.draw(now, targets)
             }
             FaultSource::Scheduled(schedule) => {
                 schedule
                     .front()
                     .filter(|next| Time::ZERO + next.at.0 <= now)?;
-                schedule.pop_front()
+                let injection = schedule.pop_front()?;
+                Some(Drawn {
+                    injection,
+                    until_behind: None,
+                })
             }
         }
     }
 
-    /// Ends everything, whenever it was to end.
+    /// Ends everything, whenever it was to end, and starts whatever has ended itself.
     pub(super) fn heal<P: Protocol>(&mut self, world: &mut WorldOf<P>) {
-        for (_, over) in self.in_force.drain(..) {
-            fault::undo(world, &over);
+        for over in self.in_force.drain(..) {
+            over.end(world);
         }
+        let all: Vec<NodeId> = (0..world.cluster().len()).map(NodeId::from_index).collect();
+        fault::restart_halted(world, &all);
+    }
+}
+
+impl InForce {
+    fn end<N: Node>(&self, world: &mut World<N>) {
+        if !matches!(self.flap, Some((_, _, true))) {
+            fault::undo(world, &self.undo);
+        }
+    }
+
+    /// Lets it come or go, if that is due.
+    fn flap<N: Node>(&mut self, world: &mut World<N>) {
+        let (Some((every, next, gone)), Undo::Mend(cuts)) = (&mut self.flap, &self.undo) else {
+            return;
+        };
+        if *next <= world.now() {
+            if *gone {
+                world.cut(cuts, false);
+            } else {
+                world.mend(cuts);
+            }
+            *gone = !*gone;
+            *next += *every;
+        }
+    }
+}
+
+fn fact<N: Node>(world: &World<N>, node: NodeId) -> Fact {
+    let cluster = world.cluster();
+    let state = cluster.node(node);
+    Fact {
+        node,
+        up: cluster.status(node) == Status::Up,
+        role: state.map_or("", N::role),
+        progress: state.map_or(0, N::progress),
+        syncing: world.is_syncing(node),
+        records: world.durable_records(node),
     }
 }

@@ -6,7 +6,7 @@ use super::verdict::{Finding, Unknown, Verdict};
 use super::{CHECK_BUDGET_STEPS, FaultSource, Run, Script};
 use crate::nemesis::Nemesis;
 use crate::protocol::{Contradiction, Judgement, OpOf, Protocol, WorldOf};
-use crate::scenario::{Require, ScenarioOf};
+use crate::scenario::ScenarioOf;
 use crate::world::{Stats, Stop, World, WorldConfig};
 use splitbrain_core::{Invariant, NodeId, Seed, Status, Time};
 use std::collections::VecDeque;
@@ -34,6 +34,8 @@ pub(super) struct Running<'a, P: Protocol> {
     safety_stats: Stats,
     /// The operations that were found to contradict each other.
     contradiction: Contradiction,
+    /// Why nobody could have converged, if nobody could.
+    unrecoverable: Option<String>,
 }
 
 impl<'a, P: Protocol> Running<'a, P> {
@@ -75,7 +77,12 @@ impl<'a, P: Protocol> Running<'a, P> {
             seed,
             world,
             invariants,
-            faults: FaultAgenda::new(source, ids(0..servers), ids(servers..servers + clients)),
+            faults: FaultAgenda::new(
+                source,
+                ids(0..servers),
+                ids(servers..servers + clients),
+                scenario.budget.disks(servers),
+            ),
             clients: Clients::new(
                 seed,
                 scenario.workload,
@@ -86,6 +93,7 @@ impl<'a, P: Protocol> Running<'a, P> {
             leaders: 0,
             safety_stats: Stats::default(),
             contradiction: Contradiction::default(),
+            unrecoverable: None,
         }
     }
 
@@ -93,6 +101,9 @@ impl<'a, P: Protocol> Running<'a, P> {
         self.safety()?;
         self.heal();
         self.converge()?;
+        if self.unrecoverable.is_some() {
+            return Ok(());
+        }
         self.final_reads()
     }
 
@@ -167,6 +178,10 @@ impl<'a, P: Protocol> Running<'a, P> {
     fn converge(&mut self) -> Result<(), Finding> {
         let deadline = self.world.now() + self.scenario.converge_within.0;
         while let Some(reason) = self.not_converged() {
+            self.unrecoverable = self.could_not_be_live();
+            if self.unrecoverable.is_some() {
+                return Ok(());
+            }
             if self.world.now() >= deadline {
                 if skipped(self.scenario, "convergence") {
                     return Ok(());
@@ -187,15 +202,40 @@ impl<'a, P: Protocol> Running<'a, P> {
     fn not_converged(&self) -> Option<String> {
         let cluster = self.world.cluster();
         // A node that was just restarted starts in an event of its own: what it will do is not known before.
-        let mut nodes = (0..cluster.len()).map(NodeId::from_index);
-        if let Some(node) = nodes.find(|&node| cluster.status(node) != Status::Up) {
-            return Some(format!("{node} has not started"));
+        for node in (0..cluster.len()).map(NodeId::from_index) {
+            let is_damaged = || self.faults.damaged.contains(&node);
+            match self.world.halted(node) {
+                Some(_) if is_damaged() => {}
+                Some(reason) => {
+                    return Some(format!(
+                        "{node} has halted, and nothing is wrong with its disk: {reason}"
+                    ));
+                }
+                None if cluster.status(node) == Status::Up => {}
+                None => return Some(format!("{node} has not started")),
+            }
         }
         if let Err(reason) = P::converged(cluster) {
             return Some(reason);
         }
         let waiting = self.clients.waiting().next();
         waiting.map(|node| format!("{node} has had no answer to its last operation"))
+    }
+
+    /// Why no protocol could be live now, if none could: too many servers have ended themselves over damaged disks.
+    fn could_not_be_live(&self) -> Option<String> {
+        let servers = self.faults.servers.len();
+        let gone = |node: &&NodeId| self.world.halted(**node).is_some();
+        let gone: Vec<NodeId> = self.faults.damaged.iter().filter(gone).copied().collect();
+        if P::can_be_live(servers, gone.len()) {
+            return None;
+        }
+        let names: Vec<String> = gone.iter().map(NodeId::to_string).collect();
+        let count = gone.len();
+        Some(format!(
+            "{count} of {servers} servers are out of service, their disks damaged: {}",
+            names.join(" ")
+        ))
     }
 
     /// Every final operation must succeed; one that does not is tried again, after a while, until time is up.
@@ -258,41 +298,24 @@ impl<'a, P: Protocol> Running<'a, P> {
                 Judgement::Unknown(why) => return Verdict::Unknown(Unknown::GaveUp(why)),
             }
         }
-        match self.missing() {
-            Some(missing) => Verdict::Unknown(Unknown::Vacuous(missing)),
+        if let Some(missing) = self.missing() {
+            return Verdict::Unknown(Unknown::Vacuous(missing));
+        }
+        match &self.unrecoverable {
+            Some(why) => Verdict::Unknown(Unknown::Unrecoverable(why.clone())),
             None => Verdict::Valid,
         }
     }
 
     /// What the scenario requires and did not happen.
     fn missing(&self) -> Option<String> {
-        let Require {
-            ops_ok,
-            leaders,
-            faults,
-            dropped_by_partition,
-            dropped_by_loss,
-            duplicated,
-        } = self.scenario.require;
-        let stats = &self.safety_stats;
-        let required = [
-            ("operations that took effect", ops_ok, stats.ops_ok),
-            ("leaders", leaders, self.leaders),
-            ("faults", faults, self.faults.injected.len() as u64),
-            (
-                "messages dropped by a partition",
-                dropped_by_partition,
-                stats.dropped_by_partition,
-            ),
-            ("messages lost", dropped_by_loss, stats.dropped_by_loss),
-            ("messages duplicated", duplicated, stats.duplicated),
-        ];
-        let short = required
-            .iter()
-            .find(|(_, expected, found)| found < expected);
-        short.map(|(what, expected, found)| {
-            format!("{found} {what}, where the scenario requires {expected}")
-        })
+        let faults = self.faults.injected.len() as u64;
+        let require = &self.scenario.require;
+        let (name, least, found) = require.missing(&self.safety_stats, self.leaders, faults)?;
+        let what = name.replace('_', " ");
+        Some(format!(
+            "{found} {what}, where the scenario requires {least}"
+        ))
     }
 
     /// What each node says of its state.
@@ -317,7 +340,12 @@ impl<'a, P: Protocol> Running<'a, P> {
             verdict,
             digest: self.world.digest(),
             stats: *self.world.stats(),
+            probes: self.world.probes().map(|(_, times)| times).collect(),
             virtual_time: self.world.now(),
+            swarm: match &self.faults.source {
+                FaultSource::Drawn(nemesis) => nemesis.swarm(),
+                FaultSource::Scheduled(_) => None,
+            },
             faults: self.faults.injected,
             operations: self.clients.begun,
             contradiction: self.contradiction,

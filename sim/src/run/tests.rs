@@ -13,9 +13,14 @@ use splitbrain_check::models::register::{Op, Register, Ret};
 use splitbrain_check::{ProcessId, What as Recorded, jsonl};
 use splitbrain_core::{
     Cluster, Context, Invariant, Journal, Node, NodeId, OpId, Outcome, Rng, Seed, Time, Violation,
+    probe,
 };
 use std::path::Path;
 use std::time::Duration;
+
+mod probes;
+
+const PROBES: &[&str] = &["it was in the mood", "a value was written"];
 
 /// What goes wrong, if anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +39,7 @@ enum Quirk {
     NotReady,
     PanickingInvariant,
     BrokenInvariant,
+    Moody,
 }
 
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -57,13 +63,14 @@ impl Node for Single {
     type Op = Op;
     type Ret = Ret;
     type Config = Settings;
+    const PROBES: &'static [&'static str] = PROBES;
 
     fn start(config: &Settings, journal: Journal<i64>, cx: &mut Context<'_, Self>) -> Self {
         cx.set_timer(Timer::Late, Duration::from_secs(2));
         Single {
             quirk: config.quirk,
             started: cx.now(),
-            value: journal.into_iter().last(),
+            value: journal.into_iter().flatten().last(),
         }
     }
     fn on_message(&mut self, _: NodeId, (): (), _: &mut Context<'_, Self>) {}
@@ -71,6 +78,7 @@ impl Node for Single {
         match self.quirk {
             Quirk::Panic => panic!("index out of bounds, or some such"),
             Quirk::Spin => cx.set_timer(Timer::Late, Duration::ZERO),
+            Quirk::Moody if probes::in_the_mood() => probe!(cx, "it was in the mood"),
             _ => {}
         }
     }
@@ -93,6 +101,7 @@ impl Node for Single {
                 cx.complete(id, Outcome::Ok(Ret::Value(self.value)));
             }
             Op::Write(value) => {
+                probe!(cx, "a value was written");
                 self.value = Some(value);
                 if self.quirk == Quirk::Forget {
                     return cx.complete(id, Outcome::Ok(Ret::Written));
@@ -274,10 +283,7 @@ fn skipped_properties_are_not_checked() {
 #[test]
 fn a_run_in_which_too_little_happened_proves_nothing() {
     for (require, words) in [
-        (
-            "ops_ok = 1000",
-            "operations that took effect, where the scenario requires 1000",
-        ),
+        ("ops_ok = 1000", "ops ok, where the scenario requires 1000"),
         ("leaders = 1", "0 leaders, where"),
         ("faults = 1", "0 faults, where"),
     ] {
@@ -329,6 +335,7 @@ fn a_finding_does_not_end_the_campaign_and_jobs_do_not_change_it() {
             seeds: 7..30,
             jobs,
             stop_at_first: false,
+            ..Campaign::default()
         }
         .run(&*case, Watch::nobody())
     };
@@ -340,6 +347,7 @@ fn a_finding_does_not_end_the_campaign_and_jobs_do_not_change_it() {
         seeds: 7..30,
         jobs: 2,
         stop_at_first: true,
+        ..Campaign::default()
     }
     .run(&*case, Watch::nobody());
     assert_eq!((first.seeds, first.failures[0].0), (1, Seed(7)));
@@ -356,6 +364,7 @@ fn an_expected_violation_must_come_within_its_seeds() {
             seeds,
             jobs: 1,
             stop_at_first: false,
+            ..Campaign::default()
         }
         .run(&*case, Watch::nobody())
         .met(&*case)

@@ -28,12 +28,15 @@ pub struct Finding {
 }
 
 /// Why a run proves nothing.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Unknown {
     /// Too little happened (law 7); what was missing.
     Vacuous(String),
     /// The checker gave up; how far it came.
     GaveUp(String),
+    /// What was checked holds, and whether the cluster is live nobody can say: so much is destroyed that it could not be; what.
+    Unrecoverable(String),
 }
 
 impl fmt::Display for Unknown {
@@ -41,6 +44,7 @@ impl fmt::Display for Unknown {
         match self {
             Unknown::Vacuous(what) => write!(f, "vacuous: {what}"),
             Unknown::GaveUp(what) => write!(f, "gave up: {what}"),
+            Unknown::Unrecoverable(what) => write!(f, "could not be live: {what}"),
         }
     }
 }

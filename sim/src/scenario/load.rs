@@ -1,16 +1,11 @@
 //! From the text of a TOML file to a scenario that can be run, or to an error that names the line.
 
 use super::error::ScenarioError;
-use super::spec::{
-    Expect, ExpectedVerdict, FaultKind, FaultSpec, LinkSpec, OneOrMany, Scenario, ScenarioOf,
-    Victims,
-};
-use crate::network::Shape;
-use crate::span::Span;
+use super::spec::{Scenario, ScenarioOf};
+use super::validate::validate;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::path::Path;
-use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 /// What must be known of a scenario before the rest can be understood.
@@ -224,175 +219,11 @@ fn locate(text: &str, path: &[String]) -> Option<usize> {
     Some(offset)
 }
 
-/// Finds what no single value shows.
-pub(crate) fn validate<S>(scenario: &ScenarioOf<S>) -> Result<(), Invalid> {
-    if scenario.duration.0.is_zero() {
-        return Err(Invalid::new(
-            &["duration"],
-            "a run of no time proves nothing: expected one like \"30s\"",
-        ));
-    }
-    if scenario.converge_within.0.is_zero() {
-        return Err(Invalid::new(
-            &["converge_within"],
-            "nobody converges in no time: expected one like \"10s\"",
-        ));
-    }
-    if scenario.workload.think.0 < Duration::from_millis(1) {
-        // Operations that are answered at once would follow each other without time passing.
-        let message = "clients think for at least 1ms between operations";
-        return Err(Invalid::new(&["workload", "think"], message));
-    }
-    scenario
-        .network
-        .latency
-        .validate()
-        .map_err(|what| Invalid::new(&["network", "latency"], what))?;
-    scenario
-        .network
-        .sync
-        .validate()
-        .map_err(|what| Invalid::new(&["network", "sync"], what))?;
-    for (index, link) in scenario.network.links.iter().enumerate() {
-        validate_link(scenario, link)
-            .map_err(|what| Invalid::new(&["network", "links", &index.to_string()], what))?;
-    }
-    for (index, spec) in scenario.nemesis.iter().enumerate() {
-        validate_fault(scenario, spec)
-            .map_err(|(key, what)| Invalid::new(&["nemesis", &index.to_string(), key], what))?;
-    }
-    let Expect {
-        verdict,
-        property,
-        within_seeds,
-    } = &scenario.expect;
-    match verdict {
-        ExpectedVerdict::Violation if property.is_none() => Err(Invalid::new(
-            &["expect"],
-            "verdict = \"violation\" needs the `property` that is to be violated",
-        )),
-        ExpectedVerdict::Valid if property.is_some() || within_seeds.is_some() => {
-            Err(Invalid::new(
-                &["expect"],
-                "`property` and `within_seeds` go with verdict = \"violation\"",
-            ))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn validate_link<S>(scenario: &ScenarioOf<S>, link: &LinkSpec) -> Result<(), String> {
-    let nodes = scenario.cluster.servers.get() + scenario.cluster.clients.get();
-    if let Some(node) = [link.from, link.to]
-        .into_iter()
-        .find(|node| node.index() >= nodes)
-    {
-        return Err(format!("there is no {node}: the cluster has {nodes} nodes"));
-    }
-    link.latency.map_or(Ok(()), |latency| latency.validate())
-}
-
-/// What is wrong with a source of faults: the key, and why.
-type WrongFault = (&'static str, String);
-
-fn validate_fault<S>(scenario: &ScenarioOf<S>, spec: &FaultSpec) -> Result<(), WrongFault> {
-    validate_times(scenario.duration, spec)?;
-    validate_victims(scenario, spec)?;
-    if spec.fault != FaultKind::Partition {
-        if spec.shape.is_some() || spec.in_flight.is_some() {
-            let message = "`shape` and `in_flight` go with fault = \"partition\"";
-            return Err(("fault", message.to_owned()));
-        }
-        return Ok(());
-    }
-    let servers = scenario.cluster.servers.get();
-    let shapes = spec
-        .shape
-        .as_ref()
-        .map_or(&Shape::ALL[..], |shape| shape.as_slice());
-    if shapes.is_empty() {
-        return Err(("shape", "expected at least one shape".to_owned()));
-    }
-    // Where the shape is drawn, one that cuts nothing is no fault; where it is named, it is a mistake.
-    let ring = spec.shape.is_some() && shapes.contains(&Shape::MajoritiesRing);
-    if servers < 2 || (ring && servers < 4) {
-        let message = format!("{servers} servers cannot be partitioned like that: expected more");
-        return Err(("shape", message));
-    }
-    Ok(())
-}
-
-fn validate_times(duration: Span, spec: &FaultSpec) -> Result<(), WrongFault> {
-    match (&spec.at, &spec.every) {
-        (Some(_), Some(_)) | (None, None) => {
-            let message = "expected either `at` (fixed times) or `every` (random ones)";
-            return Err(("fault", message.to_owned()));
-        }
-        (Some(at), None) if at.as_slice().is_empty() => {
-            return Err(("at", "expected at least one time".to_owned()));
-        }
-        (Some(at), None) => {
-            if let Some(late) = at.as_slice().iter().find(|at| **at >= duration) {
-                let message =
-                    format!("{late} is not before the end of the safety phase, {duration}");
-                return Err(("at", message));
-            }
-        }
-        (None, Some(every)) if every.0 < Duration::from_millis(2) => {
-            return Err((
-                "every",
-                format!("{every} is too often: expected at least 2ms"),
-            ));
-        }
-        (None, Some(_)) => {}
-    }
-    match spec.lasting.as_slice() {
-        [one] if !one.0.is_zero() => Ok(()),
-        [least, most] if !least.0.is_zero() && least <= most => Ok(()),
-        _ => {
-            let expected =
-                "expected one duration, or two of which the first is less: [\"1s\", \"3s\"]";
-            Err(("lasting", expected.to_owned()))
-        }
-    }
-}
-
-fn validate_victims<S>(scenario: &ScenarioOf<S>, spec: &FaultSpec) -> Result<(), WrongFault> {
-    let servers = scenario.cluster.servers.get();
-    let nodes = servers + scenario.cluster.clients.get();
-    let is_partition = spec.fault == FaultKind::Partition;
-    let message = match spec.victims {
-        Some(Victims::Node(node)) if node.index() >= nodes => {
-            format!("there is no {node}: the cluster has {nodes} nodes")
-        }
-        Some(Victims::Client) if scenario.cluster.clients.get() == 0 => {
-            "there are no clients in this cluster".to_owned()
-        }
-        Some(Victims::Minority) if servers < 3 => {
-            format!("{servers} servers have no minority: expected one, or more servers")
-        }
-        Some(Victims::One | Victims::Leader | Victims::Rolling | Victims::Node(_)) => return Ok(()),
-        Some(_) if is_partition => {
-            "a partition has one victim: expected one, leader, rolling or a node like n1".to_owned()
-        }
-        None if !is_partition => "expected the victims of the fault".to_owned(),
-        _ => return Ok(()),
-    };
-    Err(("victims", message))
-}
-
-impl OneOrMany<Span> {
-    /// As a range: one value, or the first and the last of two.
-    pub(crate) fn range(&self) -> std::ops::RangeInclusive<Duration> {
-        let all = self.as_slice();
-        let end = |span: Option<&Span>| span.map_or(Duration::ZERO, |span| span.0);
-        end(all.first())..=end(all.last())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::OneOrMany;
+    use crate::span::Span;
 
     const GOOD: &str = "summary = 's'\nprotocol = 'p'\nduration = '10s'\n[cluster]\nservers = 3\n";
 
@@ -462,12 +293,47 @@ mod tests {
                 "s.toml:10: nemesis.0.victims: there is no n9",
             ),
             (
-                nemesis("lasting = '1s'\nat = '1s'\nvictims = 'king'\n"),
-                "s.toml:10: `king` names no victims",
+                nemesis("lasting = '1s'\nat = '1s'\nvictims = 'King'\n"),
+                "s.toml:10: `King` names no victims",
             ),
             (
                 nemesis("lasting = '1s'\nat = '1s'\n"),
                 "nemesis.0.victims: expected the victims",
+            ),
+            (
+                nemesis("lasting = '1s'\nat = '1s'\nvictims = 'one'\nppm = [1, 2]\n"),
+                "s.toml:7: nemesis.0.fault: `ppm` goes with fault = drift",
+            ),
+            (
+                nemesis("lasting = '1s'\nat = '1s'\nvictims = 'one'\nfrom = '2s'\n"),
+                "s.toml:9: nemesis.0.at: `from` and `until` go with `every`",
+            ),
+            (
+                nemesis("lasting = '1s'\nevery = '1s'\nvictims = 'one'\nfrom = '12s'\n"),
+                "s.toml:11: nemesis.0.from: nothing happens from 12s",
+            ),
+            (
+                nemesis("lasting = '1s'\nat = '1s'\nvictims = 'one'\n")
+                    .replace("'crash'", "'drift'"),
+                "nemesis.0.fault: a fault of kind drift needs `ppm`",
+            ),
+            (
+                nemesis("lasting = '1s'\nat = '1s'\nvictims = 'one'\n")
+                    .replace("'crash'", "'degrade'"),
+                "expected at least one of latency, loss",
+            ),
+            (
+                nemesis("lasting = '1s'\nat = '1s'\nvictims = 'one'\nppm = [2, 1]\n")
+                    .replace("'crash'", "'drift'"),
+                "s.toml:11: nemesis.0.ppm: expected two numbers",
+            ),
+            (
+                format!("{GOOD}[budget]\ndisks = -1\n"),
+                "s.toml:7: -1 is out of range: expected 0 to 99",
+            ),
+            (
+                format!("{GOOD}[require]\ncrahses = 2\n"),
+                "s.toml:7: unknown field `crahses`",
             ),
             (
                 format!("{GOOD}[expect]\nverdict = 'violation'\n"),

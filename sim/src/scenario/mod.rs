@@ -1,13 +1,21 @@
 //! A scenario: one TOML file, one test.
 
 mod error;
+mod fault;
 mod load;
+mod one_or_many;
+mod require;
 mod spec;
+mod validate;
 
 pub use error::ScenarioError;
+pub use fault::{FaultKind, FaultSpec, UnsyncedKind, Victims};
 pub use load::{Head, head};
-pub(crate) use load::{Invalid, from_toml, validate};
+pub(crate) use load::{Invalid, from_toml};
+pub use one_or_many::OneOrMany;
+pub use require::Require;
 pub use spec::{
-    Checks, ClusterSpec, Count, Expect, ExpectedVerdict, FaultKind, FaultSpec, LinkSpec,
-    NetworkSpec, OneOrMany, Require, Scenario, ScenarioOf, Victims, WorkloadSpec,
+    Budget, Checks, ClusterSpec, Count, Expect, ExpectedVerdict, LinkSpec, NetworkSpec, Scenario,
+    ScenarioOf, WorkloadSpec,
 };
+pub(crate) use validate::validate;

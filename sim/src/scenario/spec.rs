@@ -1,7 +1,7 @@
 //! What a scenario says: the data of a TOML file.
 
-use crate::fault::InFlight;
-use crate::network::{Latency, LinkProfile, Shape};
+use super::{FaultSpec, Require};
+use crate::network::{Bursts, Capacity, Latency, LinkProfile};
 use crate::span::Span;
 use serde::{Deserialize, Serialize};
 use splitbrain_core::{NodeId, Ratio};
@@ -33,6 +33,9 @@ pub struct ScenarioOf<S> {
     /// What goes wrong.
     #[serde(default)]
     pub nemesis: Vec<FaultSpec>,
+    /// What keeps the cluster recoverable.
+    #[serde(default, skip_serializing_if = "Budget::is_default")]
+    pub budget: Budget,
     /// After the safety phase everything is healed, and the cluster must converge and answer final reads in this time.
     #[serde(default = "default_converge_within")]
     pub converge_within: Span,
@@ -112,6 +115,12 @@ pub struct NetworkSpec {
     pub loss: Ratio,
     /// How often a message arrives twice.
     pub duplication: Ratio,
+    /// Times at which more is lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bursts: Option<Bursts>,
+    /// How much fits through a link; without this, everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<Capacity>,
     /// How long a disk takes to sync.
     pub sync: Latency,
     /// Links that differ from the others.
@@ -136,6 +145,12 @@ pub struct LinkSpec {
     /// How often a message arrives twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duplication: Option<Ratio>,
+    /// Times at which more is lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bursts: Option<Bursts>,
+    /// How much fits through it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<Capacity>,
 }
 
 impl NetworkSpec {
@@ -145,6 +160,8 @@ impl NetworkSpec {
             latency: self.latency,
             loss: self.loss,
             duplication: self.duplication,
+            bursts: self.bursts,
+            capacity: self.capacity,
         }
     }
 }
@@ -156,6 +173,8 @@ impl LinkSpec {
             latency: self.latency.unwrap_or(network.latency),
             loss: self.loss.unwrap_or(network.loss),
             duplication: self.duplication.unwrap_or(network.duplication),
+            bursts: self.bursts.or(network.bursts),
+            capacity: self.capacity.or(network.capacity),
         }
     }
 }
@@ -167,11 +186,15 @@ impl Default for NetworkSpec {
             latency,
             loss,
             duplication,
+            bursts,
+            capacity,
         } = world.links;
         NetworkSpec {
             latency,
             loss,
             duplication,
+            bursts,
+            capacity,
             sync: world.sync_latency,
             links: Vec::new(),
         }
@@ -200,196 +223,38 @@ impl Default for WorkloadSpec {
     }
 }
 
-/// One source of faults. With `at` its faults come at fixed times, with `every` at random ones.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FaultSpec {
-    /// The kind.
-    pub fault: FaultKind,
-    /// At this time, or at each of these. Either this or `every`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at: Option<OneOrMany<Span>>,
-    /// Again and again, this far apart on average: drawn from a half to one and a half of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub every: Option<Span>,
-    /// How long each lasts: always the same, or drawn between two.
-    pub lasting: OneOrMany<Span>,
-    /// To whom. Of a partition: who gets the bad place.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub victims: Option<Victims>,
-    /// Of a partition: its shape, or the shapes to draw from; all by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shape: Option<OneOrMany<Shape>>,
-    /// Of a partition: what it does to messages in flight. Drawn for each partition by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub in_flight: Option<InFlight>,
-}
-
-/// The kinds of fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FaultKind {
-    /// Links are cut.
-    Partition,
-    /// Processes stop, lose what was not synced, and start again.
-    Crash,
-    /// Processes stop with their memory, and resume.
-    Pause,
-}
-
-/// Whom a fault is done to, resolved when it is injected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub enum Victims {
-    /// One server at random.
-    One,
-    /// Fewer than half of the servers, as many as possible.
-    Minority,
-    /// More than half of the servers, as few as possible.
-    Majority,
-    /// All servers.
-    All,
-    /// The servers one after the other.
-    Rolling,
-    /// The interesting server, as the protocol says; a random one while there is none.
-    Leader,
-    /// A client at random.
-    Client,
-    /// This node.
-    Node(NodeId),
-}
-
-impl Victims {
-    const NAMES: [(&'static str, Victims); 7] = [
-        ("one", Victims::One),
-        ("minority", Victims::Minority),
-        ("majority", Victims::Majority),
-        ("all", Victims::All),
-        ("rolling", Victims::Rolling),
-        ("leader", Victims::Leader),
-        ("client", Victims::Client),
-    ];
-}
-
-impl TryFrom<String> for Victims {
-    type Error = String;
-    fn try_from(text: String) -> Result<Victims, String> {
-        let named = Victims::NAMES
-            .iter()
-            .find(|(name, _)| *name == text)
-            .map(|&(_, victims)| victims);
-        named
-            .or_else(|| text.parse().ok().map(Victims::Node))
-            .ok_or_else(|| {
-                let names: Vec<&str> = Victims::NAMES.iter().map(|&(name, _)| name).collect();
-                format!(
-                    "`{text}` names no victims: expected one of {}, or a node like n1",
-                    names.join(", ")
-                )
-            })
-    }
-}
-
-impl From<Victims> for String {
-    fn from(victims: Victims) -> String {
-        match victims {
-            Victims::Node(node) => node.to_string(),
-            named => {
-                let found = Victims::NAMES
-                    .iter()
-                    .find(|&&(_, victims)| victims == named);
-                found.map_or(String::new(), |(name, _)| (*name).to_owned())
-            }
-        }
-    }
-}
-
-/// `x` or `[x, y]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum OneOrMany<T> {
-    /// One.
-    One(T),
-    /// Several, or none.
-    Many(Vec<T>),
-}
-
-impl<T> OneOrMany<T> {
-    /// All of them.
-    pub fn as_slice(&self) -> &[T] {
-        match self {
-            OneOrMany::One(one) => std::slice::from_ref(one),
-            OneOrMany::Many(many) => many,
-        }
-    }
-}
-
-/// Not derived: serde's untagged enums forget what was wrong with the value.
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor<T>(std::marker::PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> serde::de::Visitor<'de> for Visitor<T> {
-            type Value = OneOrMany<T>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a string or a list of strings")
-            }
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                T::deserialize(serde::de::value::StrDeserializer::new(text)).map(OneOrMany::One)
-            }
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(
-                self,
-                mut list: A,
-            ) -> Result<Self::Value, A::Error> {
-                let mut many = Vec::new();
-                while let Some(item) = list.next_element()? {
-                    many.push(item);
-                }
-                Ok(OneOrMany::Many(many))
-            }
-        }
-        deserializer.deserialize_any(Visitor(std::marker::PhantomData))
-    }
-}
-
-/// What must have happened for a run to prove anything (law 7). A run that falls short is *unknown: vacuous*.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What keeps a cluster recoverable: what faults may not do all together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Require {
-    /// Operations that took effect.
-    pub ops_ok: u64,
-    /// Times that another node than before was seen to lead, the first one included.
-    pub leaders: u64,
-    /// Faults injected.
-    pub faults: u64,
-    /// Messages that a partition dropped.
-    pub dropped_by_partition: u64,
-    /// Messages lost on a link.
-    pub dropped_by_loss: u64,
-    /// Messages duplicated.
-    pub duplicated: u64,
+pub struct Budget {
+    /// How many servers may have their disk wiped or corrupted in one run. A fault beyond that is not done. By default
+    /// fewer than half of them, as many as possible.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disks: Option<Count<0, 99>>,
 }
 
-impl Require {
-    /// Any run will do: for one that was made as small as possible.
-    pub(crate) const NOTHING: Require = Require {
-        ops_ok: 0,
-        leaders: 0,
-        faults: 0,
-        dropped_by_partition: 0,
-        dropped_by_loss: 0,
-        duplicated: 0,
-    };
-}
+impl Budget {
+    fn is_default(&self) -> bool {
+        *self == Budget::default()
+    }
 
-impl Default for Require {
-    fn default() -> Require {
-        Require {
-            ops_ok: 10,
-            leaders: 0,
-            faults: 0,
-            dropped_by_partition: 0,
-            dropped_by_loss: 0,
-            duplicated: 0,
+    /// How many of so many servers.
+    pub(crate) fn disks(self, servers: usize) -> usize {
+        self.disks.map_or(Budget::minority(servers), Count::get)
+    }
+
+    /// As many as possible that are fewer than half.
+    fn minority(servers: usize) -> usize {
+        servers.saturating_sub(1) / 2
+    }
+
+    /// For a cluster of one server less than so many: what was fewer than half of them stays fewer than half.
+    pub(crate) fn for_one_less(&mut self, servers: usize) {
+        let Some(disks) = self.disks else { return };
+        let then = Budget::minority(servers.saturating_sub(1));
+        if (then + 1..=Budget::minority(servers)).contains(&disks.get()) {
+            // By default it is the most that is fewer than half.
+            self.disks = None;
         }
     }
 }
@@ -425,4 +290,31 @@ pub enum ExpectedVerdict {
     Valid,
     /// The property is violated: that is how the protocol is.
     Violation,
+    /// So much is destroyed that no cluster could be live afterwards; what was safe before must still be.
+    Unrecoverable,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether too much may be destroyed is the same in the smaller cluster.
+    #[test]
+    fn the_budget_of_disks_means_the_same_with_one_server_less() {
+        for servers in 2..9 {
+            for disks in [None, Some(0), Some(1), Some(2), Some(3), Some(4), Some(9)] {
+                let mut budget = Budget {
+                    disks: disks.map(Count),
+                };
+                let is_minority = |budget: Budget, servers| budget.disks(servers) * 2 < servers;
+                let before = is_minority(budget, servers);
+                budget.for_one_less(servers);
+                if before {
+                    assert!(is_minority(budget, servers - 1), "{disks:?} of {servers}");
+                } else {
+                    assert_eq!(budget.disks.map(|Count(disks)| disks), disks);
+                }
+            }
+        }
+    }
 }

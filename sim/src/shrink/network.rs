@@ -1,11 +1,11 @@
 //! Networks and disks that are plainer than others.
 
-use crate::network::Latency;
+use crate::network::{Bursts, Latency};
 use crate::scenario::{LinkSpec, NetworkSpec};
 use splitbrain_core::{NodeId, Ratio};
 
 /// Halved ratios end here: what happens less often than once in a thousand messages is not what it is about.
-const RARE: u32 = 1000;
+pub(super) const RARE: u32 = 1000;
 
 /// Networks that are plainer in one respect, the plainest first.
 pub(super) fn plainer(network: &NetworkSpec) -> Vec<NetworkSpec> {
@@ -25,16 +25,35 @@ pub(super) fn plainer(network: &NetworkSpec) -> Vec<NetworkSpec> {
     }
     add(&|network| network.loss = Ratio::NEVER);
     add(&|network| network.duplication = Ratio::NEVER);
-    add(&|network| network.latency = Latency::constant(network.latency.mean));
-    add(&|network| network.latency = network.latency.plain());
-    add(&|network| network.latency = shorter_tail(network.latency));
-    add(&|network| network.sync = Latency::constant(network.sync.mean));
-    add(&|network| network.sync = network.sync.plain());
-    add(&|network| network.sync = shorter_tail(network.sync));
+    add(&|network| network.bursts = None);
+    add(&|network| network.capacity = None);
+    for latency in quieter(network.latency) {
+        add(&|network| network.latency = latency);
+    }
+    for sync in quieter(network.sync) {
+        add(&|network| network.sync = sync);
+    }
     // A message that is lost with half the loss is one that was lost before: the fate of the others stays.
     add(&|network| network.loss = network.loss.half(RARE));
     add(&|network| network.duplication = network.duplication.half(RARE));
+    add(&|network| network.bursts = network.bursts.map(rarer));
     plainer
+}
+
+/// The same with less of a tail, the plainest first.
+pub(super) fn quieter(latency: Latency) -> Vec<Latency> {
+    let constant = Latency::constant(latency.mean);
+    let mut quieter = vec![constant, latency.plain(), shorter_tail(latency)];
+    quieter.retain(|other| *other != latency);
+    quieter
+}
+
+/// Bursts in which half as much is lost.
+pub(super) fn rarer(bursts: Bursts) -> Bursts {
+    Bursts {
+        loss: bursts.loss.half(RARE),
+        ..bursts
+    }
 }
 
 /// Half as late at worst, if that is still a tail.
@@ -61,6 +80,8 @@ pub(super) fn link_by_link(network: &NetworkSpec, nodes: usize) -> Option<Networ
         latency: plain.latency,
         loss: plain.loss,
         duplication: plain.duplication,
+        bursts: plain.bursts,
+        capacity: plain.capacity,
         ..network.clone()
     };
     let all = (0..nodes).map(NodeId::from_index);
@@ -74,6 +95,8 @@ pub(super) fn link_by_link(network: &NetworkSpec, nodes: usize) -> Option<Networ
                 link.latency.get_or_insert(network.latency);
                 link.loss.get_or_insert(network.loss);
                 link.duplication.get_or_insert(network.duplication);
+                link.bursts = link.bursts.or(network.bursts);
+                link.capacity = link.capacity.or(network.capacity);
             }
             None => spec.links.push(LinkSpec {
                 from,
@@ -82,6 +105,8 @@ pub(super) fn link_by_link(network: &NetworkSpec, nodes: usize) -> Option<Networ
                 loss: (network.loss != plain.loss).then_some(network.loss),
                 duplication: (network.duplication != plain.duplication)
                     .then_some(network.duplication),
+                bursts: network.bursts,
+                capacity: network.capacity,
             }),
         }
     }
@@ -104,10 +129,20 @@ pub(crate) fn without_node(links: &mut Vec<LinkSpec>, gone: NodeId) {
 mod tests {
     use super::*;
     use crate::Span;
+    use crate::network::{Capacity, LinkProfile};
 
     fn bad() -> NetworkSpec {
         NetworkSpec {
             loss: Ratio::new(1, 10).unwrap(),
+            bursts: Some(Bursts {
+                good: Span::from_secs(1),
+                bad: Span::from_millis(100),
+                loss: Ratio::ALWAYS,
+            }),
+            capacity: Some(Capacity {
+                bytes_per_s: 1000,
+                queue_bytes: 100,
+            }),
             latency: Latency {
                 tail: Ratio::new(1, 10).unwrap(),
                 tail_max: Span::from_secs(1),
@@ -140,6 +175,8 @@ mod tests {
             latency: None,
             loss: Some(Ratio::ALWAYS),
             duplication: None,
+            bursts: None,
+            capacity: None,
         });
         let listed = link_by_link(&network, 3).unwrap();
         assert_eq!(listed.links.len(), 6);
@@ -147,7 +184,11 @@ mod tests {
             let lossy = (link.from, link.to) == (n(0), n(1));
             let profile = link.profile(&listed);
             let expected = if lossy { Ratio::ALWAYS } else { network.loss };
-            assert_eq!((profile.latency, profile.loss), (network.latency, expected));
+            let same = LinkProfile {
+                loss: expected,
+                ..network.profile()
+            };
+            assert_eq!(profile, same);
         }
         assert!(link_by_link(&listed, 3).is_none(), "all others are plain");
     }

@@ -1,10 +1,27 @@
 //! Carrying out what a handler did, in order (law 4).
 
 use super::process::Held;
-use super::{Ended, Event, TAG_END, What, World, tag};
-use crate::network::{Fate, keyed};
+use super::{Ended, Event, Point, TAG_END, What, World, tag};
+use crate::network::{Fate, Loss, keyed};
 use splitbrain_core::{Effect, Node, NodeId, OpId, Outcome, SyncId, Time};
 use std::time::Duration;
+
+/// A message that is held at a clogged link, with the fate that it was sent with.
+#[derive(Clone, Debug)]
+pub(super) struct Clogged<N: Node> {
+    from: NodeId,
+    to: NodeId,
+    incarnation: u32,
+    message: N::Message,
+    delay_ns: u64,
+    copy_delay_ns: Option<u64>,
+}
+
+impl<N: Node> Clogged<N> {
+    pub(super) fn link(&self) -> (NodeId, NodeId) {
+        (self.from, self.to)
+    }
+}
 
 impl<N: Node> World<N> {
     /// Carries out the effects of the last handler call, and forgets them.
@@ -16,8 +33,12 @@ impl<N: Node> World<N> {
             }
         }
         let mut effects = std::mem::take(&mut self.effects);
+        let incarnation = self.processes[node.index()].incarnation;
         for effect in effects.drain(..) {
             self.carry_out_one(node, effect);
+            if self.processes[node.index()].incarnation != incarnation {
+                break; // it has ended itself, or crashed at this point: the rest does not happen
+            }
         }
         self.effects = effects;
     }
@@ -28,24 +49,43 @@ impl<N: Node> World<N> {
         match effect {
             Effect::Send { to, message } if process.outbox.is_empty() => {
                 self.transmit(node, to, message);
+                self.crashes_at(node, Point::AfterSend);
             }
             Effect::Send { to, message } => process.outbox.push_back(Held::Send { to, message }),
-            Effect::SendEager { to, message } => self.transmit(node, to, message),
-            Effect::Complete { id, outcome } if process.outbox.is_empty() => self.end(id, outcome),
+            Effect::SendEager { to, message } => {
+                self.transmit(node, to, message);
+                self.crashes_at(node, Point::AfterSend);
+            }
+            Effect::Complete { id, outcome } if process.outbox.is_empty() => {
+                self.end_op(id, outcome)
+            }
             Effect::Complete { id, outcome } => {
                 process.outbox.push_back(Held::Complete { id, outcome });
             }
             Effect::SetTimer { timer, after } => self.set_timer(node, timer, after),
             Effect::CancelTimer(timer) => process.timers.cancel(timer),
             Effect::Append(record) => process.disk.append(record),
-            Effect::Compact(records) => process.disk.compact(records),
+            Effect::Compact(records) => {
+                process.disk.compact(records);
+                self.crashes_at(node, Point::Compaction);
+            }
             Effect::Sync(sync) => self.sync(node, sync),
+            Effect::Halt(reason) => self.halt(node, reason),
+            Effect::Probe(index) => {
+                self.reach(node, index);
+                self.crashes_at_probe(node, index);
+            }
         }
     }
 
     #[inline]
-    fn set_timer(&mut self, node: NodeId, timer: N::Timer, after: Duration) {
+    pub(super) fn set_timer(&mut self, node: NodeId, timer: N::Timer, after: Duration) {
         let process = &mut self.processes[node.index()];
+        let after = if self.true_clocks {
+            after
+        } else {
+            process.clock.true_time(after)
+        };
         let deadline = self.queue.next_position(self.now + after);
         if let Some(slot) = process.timers.set(timer, deadline) {
             let incarnation = process.incarnation;
@@ -68,7 +108,11 @@ impl<N: Node> World<N> {
             self.disk_key,
             [node.index() as u64, self.now.as_nanos(), sync.0],
         );
-        let done = self.now + Duration::from_nanos(self.sync_delays.draw(draw));
+        let delays = match &process.sync_delays {
+            Some((_, delays)) => delays,
+            None => &self.sync_delays,
+        };
+        let done = self.now + Duration::from_nanos(delays.draw(draw));
         let done = done.max(process.disk.busy_until);
         process.disk.busy_until = done;
         process.outbox.push_back(Held::Barrier(sync));
@@ -92,8 +136,12 @@ impl<N: Node> World<N> {
                 return;
             }
             match outbox.pop_front() {
-                Some(Held::Send { to, message }) => self.transmit(node, to, message),
-                Some(Held::Complete { id, outcome }) => self.end(id, outcome),
+                Some(Held::Send { to, message }) => {
+                    self.transmit(node, to, message);
+                    // A crash here empties the outbox.
+                    self.crashes_at(node, Point::AfterSend);
+                }
+                Some(Held::Complete { id, outcome }) => self.end_op(id, outcome),
                 Some(Held::Barrier(_)) | None => return,
             }
         }
@@ -119,7 +167,8 @@ impl<N: Node> World<N> {
         };
         let incarnation = receiver.incarnation;
         // Asked of every message, so that a cut does not change the address of a later one.
-        let fate = self.network.fate(from, to, self.now);
+        let size_bytes = || N::size_bytes(&message);
+        let fate = self.network.fate(from, to, self.now, size_bytes);
         if !self.links.connected(from, to) {
             self.stats.dropped_by_partition += 1;
             self.trace_detail(|| What::Drop {
@@ -130,17 +179,26 @@ impl<N: Node> World<N> {
             return;
         }
         match fate {
-            Fate::Lost => {
-                self.stats.dropped_by_loss += 1;
-                self.trace_detail(|| What::Drop {
+            Fate::Lost(loss) => self.lose(from, to, loss),
+            Fate::Delivered {
+                delay_ns,
+                copy_delay_ns,
+                clogged: true,
+            } => {
+                self.stats.clogged += 1;
+                self.clogged.push(Clogged {
                     from,
                     to,
-                    why: "lost",
+                    incarnation,
+                    message,
+                    delay_ns,
+                    copy_delay_ns,
                 });
             }
             Fate::Delivered {
                 delay_ns,
                 copy_delay_ns,
+                clogged: false,
             } => {
                 if let Some(copy_delay_ns) = copy_delay_ns {
                     self.stats.duplicated += 1;
@@ -168,6 +226,43 @@ impl<N: Node> World<N> {
         }
     }
 
+    fn lose(&mut self, from: NodeId, to: NodeId, loss: Loss) {
+        let why = match loss {
+            Loss::Random => "lost",
+            Loss::Burst => "lost in a burst",
+            Loss::Overflow => "the queue of the link is full",
+        };
+        self.stats.dropped_by_loss += u64::from(loss != Loss::Overflow);
+        self.stats.dropped_in_bursts += u64::from(loss == Loss::Burst);
+        self.stats.dropped_by_overflow += u64::from(loss == Loss::Overflow);
+        self.trace_detail(|| What::Drop { from, to, why });
+    }
+
+    /// Lets a message that was held at a link travel.
+    pub(super) fn let_go(&mut self, held: Clogged<N>) {
+        let Clogged {
+            from,
+            to,
+            incarnation,
+            message,
+            delay_ns,
+            copy_delay_ns,
+        } = held;
+        let copy = copy_delay_ns.map(|delay_ns| (delay_ns, message.clone()));
+        for (delay_ns, message) in copy.into_iter().chain([(delay_ns, message)]) {
+            self.deliver_at(
+                delay_ns,
+                Event::Deliver {
+                    from,
+                    to,
+                    incarnation,
+                    message,
+                },
+            );
+        }
+        self.stats.duplicated += u64::from(copy_delay_ns.is_some());
+    }
+
     #[inline]
     fn deliver_at(&mut self, delay_ns: u64, event: Event<N>) {
         let at = Time::from_nanos(self.now.as_nanos().saturating_add(delay_ns));
@@ -176,7 +271,7 @@ impl<N: Node> World<N> {
     }
 
     /// Ends an operation in the history; a second end is counted and ignored.
-    pub(super) fn end(&mut self, id: OpId, outcome: Outcome<N::Ret>) {
+    pub(super) fn end_op(&mut self, id: OpId, outcome: Outcome<N::Ret>) {
         let Some(at) = self.open.iter().position(|open| open.id == id) else {
             self.stats.late_answers += 1;
             return;

@@ -1,19 +1,22 @@
 //! Taking events from the queue and calling handlers.
 
 use super::disk::Mark;
+use super::probes::own;
+use super::process::Failed;
 use super::queue::{Position, Slot};
 use super::timers::Reached;
 use super::{
-    Event, Observer, Stop, TAG_DELIVER, TAG_INVOKE, TAG_START, TAG_SYNCED, TAG_TIMER, TraceDetail,
-    What, World, tag,
+    Event, Observer, Point, Stop, TAG_DELIVER, TAG_INVOKE, TAG_START, TAG_SYNC_FAILED, TAG_SYNCED,
+    TAG_TIMER, TraceDetail, What, World, tag,
 };
-use splitbrain_core::{Cluster, Context, Node, NodeId, OpId, Status, Time};
+use crate::network::keyed;
+use splitbrain_core::{Cluster, Context, Node, NodeId, OpId, Status, SyncError, SyncId, Time};
 
 /// What became of an entry of the queue.
 enum Handled {
     /// A handler was called, at this node.
     At(NodeId),
-    /// Nothing happened: it was stale, or it waits for a paused process.
+    /// Nothing happened: it was stale, or it waits for a process that is paused or busy.
     Nothing,
 }
 
@@ -33,7 +36,7 @@ impl<N: Node> World<N> {
                 self.now = position.at;
                 self.events_this_instant = 0;
             }
-            let Handled::At(node) = self.handle(position, slot) else {
+            let Handled::At(node) = self.handle(position, slot, false) else {
                 continue;
             };
             self.stats.events += 1;
@@ -59,8 +62,9 @@ impl<N: Node> World<N> {
         Stop::Time
     }
 
+    /// Handles an entry of the queue; `waited` says whether it has waited in the backlog of its process already.
     #[inline]
-    fn handle(&mut self, position: Position, slot: Slot) -> Handled {
+    fn handle(&mut self, position: Position, slot: Slot, waited: bool) -> Handled {
         // A timer's entry that must move on, or wait, stays in the slab; look before taking it out.
         match *self.queue.get(slot) {
             Event::Timer {
@@ -68,29 +72,37 @@ impl<N: Node> World<N> {
                 incarnation,
                 slot: number,
             } => {
-                return self.handle_timer(position, slot, node, incarnation, number);
+                return self.handle_timer(position, slot, node, incarnation, number, waited);
             }
             Event::Deliver {
-                to, incarnation, ..
-            } if self.is_paused(to, incarnation) => {
-                self.processes[to.index()].backlog.push(slot);
-                return Handled::Nothing;
+                to: node,
+                incarnation,
+                ..
             }
-            Event::Invoke {
+            | Event::Invoke {
                 node, incarnation, ..
-            } if self.is_paused(node, incarnation) => {
-                self.processes[node.index()].backlog.push(slot);
-                return Handled::Nothing;
+            } if !waited && self.must_wait(node, incarnation) => {
+                return self.wait(node, position, slot);
             }
             Event::Synced {
                 node,
                 incarnation,
                 mark,
-            } if self.is_paused(node, incarnation) => {
-                // The disk goes on while the process is stopped; only the news must wait.
-                self.processes[node.index()].disk.durable(mark);
-                self.processes[node.index()].backlog.push(slot);
-                return Handled::Nothing;
+            } if !waited && self.must_wait(node, incarnation) => {
+                // The disk goes on while the process does not; only the news must wait.
+                if let Some(error) = self.settle(node, mark) {
+                    *self.queue.get_mut(slot) = Event::SyncFailed {
+                        node,
+                        incarnation,
+                        sync: mark.sync,
+                        error,
+                    };
+                }
+                self.reach_own(
+                    node,
+                    own!("a sync became durable while its process was paused"),
+                );
+                return self.wait(node, position, slot);
             }
             _ => {}
         }
@@ -105,7 +117,13 @@ impl<N: Node> World<N> {
                 node,
                 incarnation,
                 mark,
-            } => self.synced(node, incarnation, mark),
+            } => self.synced(node, incarnation, mark, waited),
+            Event::SyncFailed {
+                node,
+                incarnation,
+                sync,
+                error,
+            } => self.sync_failed(node, incarnation, sync, error),
             Event::Start { node, incarnation } => self.start(node, incarnation),
             Event::Invoke {
                 node,
@@ -113,13 +131,45 @@ impl<N: Node> World<N> {
                 id,
                 op,
             } => self.invoked(node, incarnation, id, op),
+            Event::Wake { node, incarnation } => self.wake(node, incarnation),
             Event::Cut | Event::Timer { .. } => Handled::Nothing,
         }
     }
 
-    fn is_paused(&self, node: NodeId, incarnation: u32) -> bool {
-        self.status[node.index()] == Status::Paused
-            && self.processes[node.index()].incarnation == incarnation
+    #[inline]
+    fn must_wait(&self, node: NodeId, incarnation: u32) -> bool {
+        let process = &self.processes[node.index()];
+        process.waiting && process.incarnation == incarnation
+    }
+
+    fn wait(&mut self, node: NodeId, position: Position, slot: Slot) -> Handled {
+        self.stats.waited += 1;
+        let backlog = &mut self.processes[node.index()].backlog;
+        backlog.push_back((position, slot));
+        Handled::Nothing
+    }
+
+    /// The process is no longer busy, or was resumed: it takes the first event of its backlog.
+    fn wake(&mut self, node: NodeId, incarnation: u32) -> Handled {
+        let process = &mut self.processes[node.index()];
+        if process.incarnation != incarnation {
+            return Handled::Nothing;
+        }
+        process.waking = false;
+        if self.status[node.index()] == Status::Paused {
+            return Handled::Nothing; // resuming wakes it
+        }
+        let Some((position, slot)) = process.backlog.pop_front() else {
+            process.waiting = false;
+            return Handled::Nothing;
+        };
+        let handled = self.handle(position, slot, true);
+        let process = &self.processes[node.index()];
+        if process.incarnation == incarnation {
+            let busy_until = process.busy_until;
+            self.wake_at(node, busy_until.max(self.now));
+        }
+        handled
     }
 
     #[inline]
@@ -134,6 +184,12 @@ impl<N: Node> World<N> {
             && self.processes[to.index()].incarnation == incarnation;
         if !alive {
             self.stats.dropped_at_dead_node += 1;
+            if self.status[to.index()] == Status::Up {
+                self.reach_own(
+                    to,
+                    own!("a message from before a crash arrived after the restart"),
+                );
+            }
             self.trace_detail(|| What::Drop {
                 from,
                 to,
@@ -161,11 +217,15 @@ impl<N: Node> World<N> {
         node: NodeId,
         incarnation: u32,
         number: u32,
+        waited: bool,
     ) -> Handled {
         let process = &mut self.processes[node.index()];
         if process.incarnation != incarnation {
             self.queue.remove(slot);
             return Handled::Nothing;
+        }
+        if process.waiting && !waited && process.timers.is_due(number, position) {
+            return self.wait(node, position, slot);
         }
         match process.timers.reached(number, position) {
             Reached::Requeue(position) => {
@@ -174,11 +234,6 @@ impl<N: Node> World<N> {
             }
             Reached::Stale => {
                 self.queue.remove(slot);
-                Handled::Nothing
-            }
-            Reached::Fire(_) if self.status[node.index()] == Status::Paused => {
-                process.timers.wait(number, position);
-                process.backlog.push(slot);
                 Handled::Nothing
             }
             Reached::Fire(timer) => {
@@ -197,19 +252,73 @@ impl<N: Node> World<N> {
         }
     }
 
-    fn synced(&mut self, node: NodeId, incarnation: u32, mark: Mark) -> Handled {
+    /// The disk is done with a sync: it is durable, or it has failed; returns why, once for all that fail together.
+    fn settle(&mut self, node: NodeId, mark: Mark) -> Option<SyncError> {
         let process = &mut self.processes[node.index()];
-        if process.incarnation != incarnation {
+        if process.has_failed(mark.sync) {
+            return None;
+        }
+        let Some(error) = process.disk.failure(mark) else {
+            process.disk.durable(mark);
+            return None;
+        };
+        process.failed = Failed::Untold;
+        self.stats.syncs_failed += 1;
+        Some(error)
+    }
+
+    fn synced(&mut self, node: NodeId, incarnation: u32, mark: Mark, settled: bool) -> Handled {
+        let process = &self.processes[node.index()];
+        if process.incarnation != incarnation || process.has_failed(mark.sync) {
             return Handled::Nothing;
         }
-        process.disk.durable(mark);
-        process.open_barrier(mark);
+        if self.crashes_at(node, Point::BeforeSync) {
+            return Handled::At(node);
+        }
+        if !settled && let Some(error) = self.settle(node, mark) {
+            return self.sync_failed(node, incarnation, mark.sync, error);
+        }
+        if self.crashes_at(node, Point::AfterSync) {
+            return Handled::At(node);
+        }
+        self.processes[node.index()].open_barrier(mark);
         self.stats.syncs += 1;
         self.digest
             .pair(tag(TAG_SYNCED, 0, self.now), node.index() as u64);
         self.trace_detail(|| What::Synced { node });
         self.release(node);
-        self.call(node, |state, cx| state.on_synced(mark.sync, cx));
+        if self.processes[node.index()].incarnation == incarnation {
+            self.call(node, |state, cx| state.on_synced(mark.sync, cx));
+        }
+        Handled::At(node)
+    }
+
+    fn sync_failed(
+        &mut self,
+        node: NodeId,
+        incarnation: u32,
+        sync: SyncId,
+        error: SyncError,
+    ) -> Handled {
+        let process = &self.processes[node.index()];
+        if process.incarnation != incarnation {
+            return Handled::Nothing;
+        }
+        // With it fails every sync that was called before the process is told: it could not know that there was a hole before.
+        let last = SyncId(process.next_sync.0.saturating_sub(1)).max(sync);
+        let address = [(1 << 32) | node.index() as u64, self.now.as_nanos(), last.0];
+        let draw = keyed(self.disk_key, address);
+        let process = &mut self.processes[node.index()];
+        process.failed = Failed::UpTo(last);
+        process.outbox.clear();
+        self.stats.records_lost += process.disk.fail(error, draw) as u64;
+        self.digest
+            .pair(tag(TAG_SYNC_FAILED, 0, self.now), node.index() as u64);
+        self.trace_note(|| What::Note {
+            node,
+            words: error.to_string(),
+        });
+        self.call(node, |state, cx| state.on_sync_failed(last, error, cx));
         Handled::At(node)
     }
 
@@ -226,6 +335,7 @@ impl<N: Node> World<N> {
         let process = &mut self.processes[index];
         process.starting = false;
         let journal = process.disk.journal();
+        self.stats.records_damaged += journal.damage().count() as u64;
         let config = process.config.clone();
         self.status[index] = Status::Up;
         self.enter(node, |state, cx| {
@@ -255,23 +365,43 @@ impl<N: Node> World<N> {
     /// Lends out the state of a node with a context, and carries out what was done through it.
     #[inline]
     fn enter(&mut self, node: NodeId, handler: impl FnOnce(&mut Option<N>, &mut Context<'_, N>)) {
+        let (now, wall_clock) = self.clocks(node);
+        let role = self.role_if_armed(node);
         let process = &mut self.processes[node.index()];
         let mut next_sync = process.next_sync;
         let notes = self.trace.is_some().then_some(&mut self.notes);
         let rng = process.rng(self.seed, node);
-        let mut cx = Context::new(
-            node,
-            self.now,
-            rng,
-            &mut next_sync,
-            &mut self.effects,
-            notes,
-        );
+        let mut cx = Context::new(node, now, rng, &mut next_sync, &mut self.effects, notes)
+            .with_wall_clock(wall_clock);
         self.running = Some(node);
         handler(&mut self.nodes[node.index()], &mut cx);
         self.running = None;
         process.next_sync = next_sync;
+        let busy = process.per_event;
+        if !busy.is_zero() {
+            process.busy_until = self.now + busy;
+            self.wake_at(node, self.now + busy);
+        }
         self.carry_out(node);
+        if let Some(before) = role
+            && self.role(node).is_some_and(|after| after != before)
+        {
+            self.crashes_at(node, Point::RoleChange);
+        }
+    }
+
+    /// What the node is doing, if somebody waits for it to do something else.
+    #[inline]
+    fn role_if_armed(&self, node: NodeId) -> Option<&'static str> {
+        if self.armed.is_empty() {
+            None
+        } else {
+            self.role(node)
+        }
+    }
+
+    fn role(&self, node: NodeId) -> Option<&'static str> {
+        self.nodes[node.index()].as_ref().map(N::role)
     }
 
     /// Writes down what a timeline shows.

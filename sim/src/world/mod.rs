@@ -3,30 +3,40 @@
 //! A [`World`] is a pure function of its seed, its configuration and what is done to it ([`invoke`](World::invoke),
 //! crash, partition). It knows no scenario, nemesis or checker; [`run`](crate::run) composes those.
 
+mod clock;
 mod digest;
 mod disk;
 mod effects;
 mod events;
+mod faults;
+mod links;
+mod point;
+pub(crate) mod probes;
 mod process;
 mod queue;
 mod stats;
 mod timers;
 mod trace;
 
+pub use disk::Unsynced;
+pub use faults::FaultId;
+pub use point::Point;
 pub use stats::Stats;
 pub use trace::{Trace, TraceDetail, TraceEvent, What};
 
-use crate::network::{Cuts, Delays, Latency, LinkProfile, Network};
+use crate::network::{Delays, Latency, LinkProfile, Network};
 use crate::panics;
 use digest::Digest;
 use disk::Mark;
+use effects::Clogged;
+use point::Armed;
 use process::Process;
 use queue::{Queue, Slot};
 use splitbrain_check::{History, ProcessId};
 use splitbrain_core::{
-    Cluster, Effect, Links, Node, NodeId, OpId, Outcome, Purpose, Seed, Status, Time, Violation,
+    Cluster, Effect, Links, Node, NodeId, OpId, Outcome, Purpose, Seed, Status, SyncError, SyncId,
+    Time, Violation,
 };
-use std::collections::BTreeSet;
 
 /// Something that watches the cluster after every event: a set of invariants, or nothing (`()`).
 pub trait Observer<N: Node> {
@@ -133,11 +143,23 @@ enum Event<N: Node> {
         incarnation: u32,
         mark: Mark,
     },
+    /// A sync that failed while its process could not be told.
+    SyncFailed {
+        node: NodeId,
+        incarnation: u32,
+        sync: SyncId,
+        error: SyncError,
+    },
     Invoke {
         node: NodeId,
         incarnation: u32,
         id: OpId,
         op: N::Op,
+    },
+    /// The process looks at what has arrived while it was paused or busy.
+    Wake {
+        node: NodeId,
+        incarnation: u32,
     },
     /// A message that was cut in flight; its slot is freed when its time comes.
     Cut,
@@ -172,6 +194,8 @@ pub struct World<N: Node> {
     history: History<N::Op, N::Ret>,
     digest: Digest,
     stats: Stats,
+    /// How often each probe was reached: those of the nodes, then those of the kernel.
+    probes: Vec<u64>,
     /// Scratch space of a handler call, kept for its capacity.
     effects: Vec<Effect<N>>,
     notes: Vec<String>,
@@ -180,6 +204,13 @@ pub struct World<N: Node> {
     disturbed: Vec<NodeId>,
     /// The node whose handler is running: who is to blame for a panic.
     running: Option<NodeId>,
+    /// Crashes that wait for a node to reach a point.
+    armed: Vec<Armed>,
+    next_fault: u32,
+    /// What is held at clogged links, in the order in which it was sent.
+    clogged: Vec<Clogged<N>>,
+    /// Whether all clocks show true time.
+    true_clocks: bool,
 }
 
 impl<N: Node> World<N> {
@@ -210,11 +241,16 @@ impl<N: Node> World<N> {
             history: History::new(),
             digest: Digest::new(),
             stats: Stats::default(),
+            probes: probes::unreached::<N>(),
             effects: Vec::new(),
             notes: Vec::new(),
             trace: None,
             disturbed: Vec::new(),
             running: None,
+            armed: Vec::new(),
+            next_fault: 0,
+            clogged: Vec::new(),
+            true_clocks: true,
         };
         for index in 0..count {
             world.restart(NodeId::from_index(index));
@@ -292,7 +328,7 @@ impl<N: Node> World<N> {
                     },
                 );
             }
-            _ => self.end(id, Outcome::Fail("the node is down")),
+            _ => self.end_op(id, Outcome::Fail("the node is down")),
         }
         id
     }
@@ -300,162 +336,6 @@ impl<N: Node> World<N> {
     /// Takes the operations that ended since the last call, in order.
     pub fn take_ended(&mut self) -> impl Iterator<Item = Ended<N::Ret>> + use<'_, N> {
         self.ended.drain(..)
-    }
-
-    /// Stops a node and loses what it had not synced. Its open operations end as info. Nothing of before reaches it
-    /// afterwards: no timer, no sync, no message sent to it until now.
-    pub fn crash(&mut self, node: NodeId) {
-        if !self.is_running_or_starting(node) {
-            return;
-        }
-        let index = node.index();
-        self.stats.crashes += 1;
-        self.digest.pair(tag(TAG_CRASH, 0, self.now), index as u64);
-        self.nodes[index] = None;
-        self.status[index] = Status::Down;
-        self.disturbed.push(node);
-        let process = &mut self.processes[index];
-        process.crash();
-        for slot in process.backlog.drain(..) {
-            self.queue.remove(slot);
-        }
-        let ended: Vec<OpId> = self
-            .open
-            .iter()
-            .filter(|op| op.node == node)
-            .map(|op| op.id)
-            .collect();
-        for id in ended {
-            self.end(id, Outcome::Info);
-        }
-    }
-
-    /// Starts a node that is down, with its journal. The start is an event of its own, at this instant.
-    pub fn restart(&mut self, node: NodeId) {
-        if self.status.get(node.index()) == Some(&Status::Down)
-            && !self.is_running_or_starting(node)
-        {
-            self.processes[node.index()].starting = true;
-            let incarnation = self.processes[node.index()].incarnation;
-            let position = self.queue.next_position(self.now);
-            self.queue
-                .push(position, Event::Start { node, incarnation });
-        }
-    }
-
-    /// Stops the process of a node that is up, with its memory. What arrives waits; its disk goes on.
-    pub fn pause(&mut self, node: NodeId) {
-        if self.status.get(node.index()) == Some(&Status::Up) {
-            self.stats.pauses += 1;
-            self.digest
-                .pair(tag(TAG_PAUSE, 0, self.now), node.index() as u64);
-            self.status[node.index()] = Status::Paused;
-            self.disturbed.push(node);
-        }
-    }
-
-    /// Lets a paused node go on: first with what has arrived meanwhile, in order.
-    pub fn resume(&mut self, node: NodeId) {
-        if self.status.get(node.index()) == Some(&Status::Paused) {
-            self.digest
-                .pair(tag(TAG_RESUME, 0, self.now), node.index() as u64);
-            self.status[node.index()] = Status::Up;
-            self.disturbed.push(node);
-            let mut backlog = std::mem::take(&mut self.processes[node.index()].backlog);
-            for slot in backlog.drain(..) {
-                let position = self.queue.next_position(self.now);
-                if let Event::Timer { slot: number, .. } = *self.queue.get(slot) {
-                    self.processes[node.index()].timers.wait(number, position);
-                }
-                self.queue.requeue(position, slot);
-            }
-            self.processes[node.index()].backlog = backlog;
-        }
-    }
-
-    /// Whether there is something to crash: a process that runs, is paused, or is about to start at this instant.
-    pub(crate) fn is_running_or_starting(&self, node: NodeId) -> bool {
-        let Some(process) = self.processes.get(node.index()) else {
-            return false;
-        };
-        process.starting || self.status[node.index()] != Status::Down
-    }
-
-    /// How often this node has crashed.
-    pub fn incarnation(&self, node: NodeId) -> u32 {
-        self.processes[node.index()].incarnation
-    }
-
-    /// Cuts links, once more where they are cut already. What is sent on them is dropped from now on; what is in
-    /// flight arrives, unless `cut_in_flight`.
-    pub fn cut(&mut self, cuts: &Cuts, cut_in_flight: bool) {
-        self.stats.partitions += u64::from(cuts.iter().next().is_some());
-        let nodes = self.nodes.len();
-        for (from, to) in cuts
-            .iter()
-            .filter(|(a, b)| a.index() < nodes && b.index() < nodes)
-        {
-            self.links.cut(from, to);
-        }
-        if cut_in_flight {
-            self.cut_in_flight(cuts);
-        }
-    }
-
-    /// What waits at a paused process has arrived, and is not in flight.
-    fn cut_in_flight(&mut self, cuts: &Cuts) {
-        let arrived: BTreeSet<Slot> = self
-            .processes
-            .iter()
-            .flat_map(|process| &process.backlog)
-            .copied()
-            .collect();
-        let mut dropped = Vec::new();
-        for (slot, event) in self.queue.iter_mut() {
-            if let Event::Deliver { from, to, .. } = *event
-                && cuts.contains(from, to)
-                && !arrived.contains(&slot)
-            {
-                *event = Event::Cut;
-                dropped.push((from, to));
-            }
-        }
-        for (from, to) in dropped {
-            self.stats.dropped_by_partition += 1;
-            self.trace_detail(|| What::Drop {
-                from,
-                to,
-                why: "cut in flight",
-            });
-        }
-    }
-
-    /// Undoes one [`cut`](World::cut) of these links.
-    pub fn mend(&mut self, cuts: &Cuts) {
-        let nodes = self.nodes.len();
-        for (from, to) in cuts
-            .iter()
-            .filter(|(a, b)| a.index() < nodes && b.index() < nodes)
-        {
-            self.links.mend(from, to);
-        }
-    }
-
-    /// Gives every link this profile from now on.
-    pub fn set_links(&mut self, profile: &LinkProfile) {
-        self.network.set_all(profile);
-    }
-
-    /// Gives one link this profile from now on. Nothing happens if one of the nodes does not exist.
-    pub fn set_link(&mut self, from: NodeId, to: NodeId, profile: &LinkProfile) {
-        if from.index().max(to.index()) < self.nodes.len() {
-            self.network.set(from, to, profile);
-        }
-    }
-
-    /// Makes every disk take this long to sync from now on.
-    pub fn set_sync_latency(&mut self, latency: &Latency) {
-        self.sync_delays = Delays::new(latency);
     }
 
     /// Lets everything happen that is due by `until`. Shows the cluster to the observer after each
@@ -499,6 +379,8 @@ const TAG_END: u64 = 6;
 const TAG_CRASH: u64 = 7;
 const TAG_PAUSE: u64 = 8;
 const TAG_RESUME: u64 = 9;
+const TAG_HALT: u64 = 10;
+const TAG_SYNC_FAILED: u64 = 11;
 
 /// The first word of an event in the digest: what and when.
 #[inline]

@@ -1,10 +1,13 @@
 //! One process: everything about a node that is not its state.
 
-use super::disk::{Disk, Mark};
-use super::queue::Slot;
+use super::clock::Clock;
+use super::disk::{Disk, Mark, Unsynced};
+use super::queue::{Position, Slot};
 use super::timers::Timers;
-use splitbrain_core::{Node, NodeId, OpId, Outcome, Purpose, Rng, Seed, SyncId};
+use crate::network::Delays;
+use splitbrain_core::{Node, NodeId, OpId, Outcome, Purpose, Rng, Seed, SyncId, Time};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// What waits behind a sync (law 4).
 #[derive(Clone, Debug)]
@@ -21,6 +24,16 @@ pub(super) enum Held<N: Node> {
     },
 }
 
+/// Which syncs have failed. Those that were durable before are not meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failed {
+    None,
+    /// All, and all that the process calls until it is told.
+    Untold,
+    /// This one and those before it; the process has been told.
+    UpTo(SyncId),
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Process<N: Node> {
     pub(super) config: N::Config,
@@ -35,39 +48,82 @@ pub(super) struct Process<N: Node> {
     pub(super) next_sync: SyncId,
     /// Output behind syncs that are not durable yet. Invariant: empty, or the first is a barrier.
     pub(super) outbox: VecDeque<Held<N>>,
-    /// What arrived while the process was paused, in order of arrival.
-    pub(super) backlog: Vec<Slot>,
+    /// Which syncs of this incarnation have failed.
+    pub(super) failed: Failed,
+    /// Whether what arrives must wait: the process is paused, or busy, or others wait already.
+    pub(super) waiting: bool,
+    /// What arrived meanwhile, in order of arrival.
+    pub(super) backlog: VecDeque<(Position, Slot)>,
+    /// Whether the event is in the queue at which it looks at its backlog.
+    pub(super) waking: bool,
+    /// How long it takes for each event; no time, if it is not slow.
+    pub(super) per_event: Duration,
+    /// Until when the last event takes.
+    pub(super) busy_until: Time,
+    pub(super) clock: Clock,
+    /// How long its syncs take, if not as long as those of others, and which fault says so.
+    pub(super) sync_delays: Option<(u32, Delays)>,
+    /// Why it ended itself, if it did and has not been started since.
+    pub(super) halted: Option<String>,
 }
 
 impl<N: Node> Process<N> {
     pub(super) fn new(config: N::Config) -> Process<N> {
         Process {
+            disk: Disk::new(N::format(&config)),
             config,
             incarnation: 0,
             starting: false,
             rng: None,
             timers: Timers::new(),
-            disk: Disk::empty(),
             next_sync: SyncId(0),
             outbox: VecDeque::new(),
-            backlog: Vec::new(),
+            failed: Failed::None,
+            waiting: false,
+            backlog: VecDeque::new(),
+            waking: false,
+            per_event: Duration::ZERO,
+            busy_until: Time::ZERO,
+            clock: Clock::new(),
+            sync_delays: None,
+            halted: None,
         }
     }
 
-    pub(super) fn crash(&mut self) {
+    /// Forgets everything but what is durable. Returns how many records are lost.
+    pub(super) fn crash(&mut self, unsynced: Unsynced) -> usize {
         self.incarnation += 1;
         self.starting = false;
         self.rng = None;
         self.timers.clear();
-        self.disk.crash();
         self.next_sync = SyncId(0);
         self.outbox.clear();
+        self.failed = Failed::None;
+        self.waiting = false;
+        self.waking = false;
+        self.busy_until = Time::ZERO;
+        self.disk.crash(unsynced)
+    }
+
+    /// Whether there is output that waits for a sync.
+    pub(super) fn holds_output(&self) -> bool {
+        let output = |held: &Held<N>| !matches!(held, Held::Barrier(_));
+        self.outbox.iter().any(output)
     }
 
     pub(super) fn rng(&mut self, seed: Seed, node: NodeId) -> &mut Rng {
         let incarnation = self.incarnation;
         self.rng
             .get_or_insert_with(|| seed.stream(Purpose::Node { node, incarnation }))
+    }
+
+    /// Whether this sync, which was not durable yet, never will be.
+    pub(super) fn has_failed(&self, sync: SyncId) -> bool {
+        match self.failed {
+            Failed::None => false,
+            Failed::Untold => true,
+            Failed::UpTo(last) => sync <= last,
+        }
     }
 
     /// Takes away the barrier of this sync, which is the first in the outbox.

@@ -97,6 +97,10 @@ impl<E> Queue<E> {
         &self.events[slot.0 as usize]
     }
 
+    pub(super) fn get_mut(&mut self, slot: Slot) -> &mut E {
+        &mut self.events[slot.0 as usize]
+    }
+
     #[inline]
     pub(super) fn remove(&mut self, slot: Slot) -> E {
         self.events.remove(slot.0 as usize)

@@ -1,7 +1,9 @@
 //! The kernel's laws, each on a world of two or three nodes.
 
+mod faults;
+
 use super::*;
-use crate::{InFlight, Span};
+use crate::{InFlight, LinkSet, Span};
 use splitbrain_core::{Context, Journal, Ratio, SyncId};
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use std::time::Duration;
 struct Puppet {
     /// What happened, with the time in milliseconds.
     seen: Vec<(u64, Seen)>,
+    is_leader: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +61,7 @@ impl Puppet {
 
 const PANIC: u32 = 666;
 const ECHO_FOR_EVER: u32 = 777;
+const MOVE_TIMER_5: u32 = 555;
 
 impl Node for Puppet {
     type Message = u32;
@@ -68,20 +72,27 @@ impl Node for Puppet {
     type Config = Script;
 
     fn start(config: &Script, journal: Journal<u32>, cx: &mut Context<'_, Self>) -> Self {
-        let mut puppet = Puppet { seen: Vec::new() };
-        puppet.saw(Seen::Started(journal.into_iter().collect()), cx);
+        let mut puppet = Puppet {
+            seen: Vec::new(),
+            is_leader: false,
+        };
+        puppet.saw(Seen::Started(journal.into_iter().flatten().collect()), cx);
         Puppet::play(config, cx);
         puppet
     }
     fn on_message(&mut self, from: NodeId, message: u32, cx: &mut Context<'_, Self>) {
         assert!(message != PANIC, "told to panic by {from}");
         self.saw(Seen::Message(message), cx);
+        if message == MOVE_TIMER_5 {
+            cx.set_timer(5, Duration::from_millis(50));
+        }
         if message == ECHO_FOR_EVER {
             cx.send(from, message);
         }
     }
     fn on_timer(&mut self, timer: u8, cx: &mut Context<'_, Self>) {
         self.saw(Seen::Timer(timer), cx);
+        self.is_leader = timer == 77;
         if timer == 99 {
             cx.set_timer(99, Duration::ZERO);
         }
@@ -95,6 +106,9 @@ impl Node for Puppet {
     }
     fn on_synced(&mut self, sync: SyncId, cx: &mut Context<'_, Self>) {
         self.saw(Seen::Synced(sync.0), cx);
+    }
+    fn role(&self) -> &'static str {
+        if self.is_leader { "leader" } else { "follower" }
     }
 }
 
@@ -341,7 +355,7 @@ fn cut_links_drop_and_messages_in_flight_are_kept_or_cut() {
         let mut world = world(vec![Step::Send(1, 1)], vec![]);
         run(&mut world, 5);
         let json = r#"{"n1": ["n2"]}"#;
-        let cuts: Cuts = serde_json::from_str(json).unwrap();
+        let cuts: LinkSet = serde_json::from_str(json).unwrap();
         world.cut(&cuts, in_flight == InFlight::Cut);
         world.cut(&cuts, false);
         world.mend(&cuts);
@@ -433,6 +447,7 @@ fn the_digest_is_of_what_happened_and_neither_tracing_nor_forking_changes_it() {
             latency: Latency::uniform(Span::from_millis(1), Span::from_millis(10)),
             loss: Ratio::new(1, 50).unwrap(),
             duplication: Ratio::new(1, 50).unwrap(),
+            ..LinkProfile::default()
         };
         config
     };
@@ -458,7 +473,7 @@ fn what_waits_at_a_paused_process_has_arrived_and_cannot_be_cut() {
     run(&mut world, 1);
     world.pause(B);
     run(&mut world, 20);
-    let cuts: Cuts = serde_json::from_str(r#"{"n1": ["n2"]}"#).unwrap();
+    let cuts: LinkSet = serde_json::from_str(r#"{"n1": ["n2"]}"#).unwrap();
     world.cut(&cuts, true);
     world.resume(B);
     run(&mut world, 30);

@@ -1,6 +1,7 @@
 //! The timers of one node: one slot per kind, setting replaces.
 
 use super::queue::Position;
+use splitbrain_core::Time;
 
 /// A timer that has been set at least once. A protocol has few kinds, so slots are a list.
 #[derive(Clone, Debug)]
@@ -66,12 +67,18 @@ impl<T: Copy + Ord> Timers<T> {
         }
     }
 
-    /// The timer has run out, but its process is paused: its entry waits, and stands for this position from now on.
-    pub(super) fn wait(&mut self, number: u32, position: Position) {
-        if let Some(slot) = self.slots.get_mut(number as usize) {
-            slot.deadline = Some(position);
-            slot.queued = Some(position);
-        }
+    /// The timers that are armed, and when they run out.
+    pub(super) fn armed(&self) -> impl Iterator<Item = (T, Time)> + '_ {
+        let armed = |slot: &TimerSlot<T>| Some((slot.kind, slot.deadline?.at));
+        self.slots.iter().filter_map(armed)
+    }
+
+    /// Whether the entry of this slot at this position is one that would fire.
+    pub(super) fn is_due(&self, number: u32, position: Position) -> bool {
+        let slot = self.slots.get(number as usize);
+        slot.is_some_and(|slot| {
+            slot.queued == Some(position) && slot.deadline.is_some_and(|due| due <= position)
+        })
     }
 
     /// The entry of this slot at this position was reached.
@@ -101,7 +108,6 @@ impl<T: Copy + Ord> Timers<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use splitbrain_core::Time;
 
     fn position(ms: u64, sequence: u64) -> Position {
         Position {

@@ -111,6 +111,13 @@ pub enum What {
         /// Where.
         node: NodeId,
     },
+    /// A probe is reached.
+    Probe {
+        /// Where.
+        node: NodeId,
+        /// Its text.
+        probe: &'static str,
+    },
 }
 
 impl Trace {
@@ -165,6 +172,7 @@ impl fmt::Display for What {
             What::Deliver { from, to, message } => write!(f, "{to} <-- {from}  {message}"),
             What::Timer { node, timer } => write!(f, "{node}  timer {timer}"),
             What::Synced { node } => write!(f, "{node}  synced"),
+            What::Probe { node, probe } => write!(f, "{node}  reached: {probe}"),
         }
     }
 }

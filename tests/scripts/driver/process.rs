@@ -18,14 +18,14 @@ pub(super) struct Process<N: Node> {
 }
 
 impl<N: Node> Process<N> {
-    pub(super) fn new(id: NodeId) -> Process<N> {
+    pub(super) fn new(id: NodeId, formatted: Vec<N::Record>) -> Process<N> {
         Process {
             id,
             incarnation: 0,
             rng: stream(id, 0),
             next_sync: SyncId(0),
             timers: BTreeSet::new(),
-            durable: Vec::new(),
+            durable: formatted,
             queue: VecDeque::new(),
         }
     }
@@ -105,6 +105,15 @@ impl<N: Node> Process<N> {
             }
         }
         (records, outputs)
+    }
+
+    /// Nothing is left on its disk.
+    pub(super) fn wipe(&mut self) {
+        self.durable.clear();
+    }
+
+    pub(super) fn is_new(&self) -> bool {
+        self.incarnation == 0
     }
 
     /// What a restart finds.

@@ -75,6 +75,7 @@ impl<P: Protocol> Script<P> {
             "auto-sync" => self.set_auto_sync(words)?,
             "crash" => self.crash(words)?,
             "restart" => self.restart(words)?,
+            "wipe" => self.wipe(words)?,
             "pause" => self.turn(words, Status::Up, Status::Paused)?,
             "resume" => self.turn(words, Status::Paused, Status::Up)?,
             "partition" => self.partition(words)?,
@@ -96,8 +97,12 @@ impl<P: Protocol> Script<P> {
         arguments.finish()?;
         let count = configs.len();
         *self = Script {
-            processes: (0..count)
-                .map(|index| Process::new(NodeId::from_index(index)))
+            processes: configs
+                .iter()
+                .enumerate()
+                .map(|(index, config)| {
+                    Process::new(NodeId::from_index(index), P::Node::format(config))
+                })
                 .collect(),
             nodes: (0..count).map(|_| None).collect(),
             status: vec![Status::Down; count],
@@ -221,10 +226,30 @@ impl<P: Protocol> Script<P> {
         if self.status[id.index()] == Status::Down {
             return Err(format!("{id} is down already"));
         }
+        self.print(format_args!("{id}: crashes"));
+        self.stop(id);
+        self.observe(id);
+        Ok(())
+    }
+
+    /// Takes everything from the disk of a node that is down.
+    fn wipe(&mut self, words: &[&str]) -> Result<(), String> {
+        let [node] = words else {
+            return Err("expected `wipe n1`".into());
+        };
+        let id = self.existing(node)?;
+        if self.status[id.index()] != Status::Down {
+            return Err(format!("{id} is not down: `crash` it first"));
+        }
+        self.processes[id.index()].wipe();
+        Ok(())
+    }
+
+    /// The process of a node ends: only what is durable is left.
+    pub(super) fn stop(&mut self, id: NodeId) {
         self.nodes[id.index()] = None;
         self.status[id.index()] = Status::Down;
         let (records, outputs) = self.processes[id.index()].crash();
-        self.print(format_args!("{id}: crashes"));
         if records > 0 {
             self.print(format_args!(
                 "  loses {records} record(s) that were not durable"
@@ -249,8 +274,6 @@ impl<P: Protocol> Script<P> {
         for op in lost {
             self.print(format_args!("  op{} -> info", op.0));
         }
-        self.observe(id);
-        Ok(())
     }
 
     fn restart(&mut self, words: &[&str]) -> Result<(), String> {

@@ -10,7 +10,7 @@ impl<P: Protocol> Script<P> {
     pub(super) fn start(&mut self, id: NodeId) {
         let process = &mut self.processes[id.index()];
         let (config, journal) = (&self.configs[id.index()], process.journal());
-        let found = journal.len();
+        let found = if process.is_new() { 0 } else { journal.len() };
         let (node, effects, notes) =
             process.call(self.now, |cx| P::Node::start(config, journal, cx));
         self.nodes[id.index()] = Some(node);
@@ -83,6 +83,11 @@ impl<P: Protocol> Script<P> {
         }
         for effect in effects {
             match effect {
+                Effect::Halt(reason) => {
+                    self.print(format_args!("{id}: halts: {reason}"));
+                    self.stop(id);
+                    return;
+                }
                 Effect::SetTimer { timer, .. } => {
                     self.processes[id.index()].timers.insert(timer);
                 }
@@ -103,6 +108,12 @@ impl<P: Protocol> Script<P> {
                         self.print(format_args!("  syncs"));
                     }
                     self.processes[id.index()].push(effect);
+                }
+                Effect::Probe(index) => {
+                    self.print(format_args!(
+                        "  reached: {}",
+                        <P::Node as Node>::PROBES[index]
+                    ));
                 }
                 Effect::Send { .. } | Effect::Complete { .. }
                     if self.processes[id.index()].holds() =>

@@ -1,0 +1,224 @@
+//! What few links have: bursts of loss, a limited capacity, a clog.
+
+use super::Loss;
+use super::latency::derive;
+use crate::span::Span;
+use serde::{Deserialize, Serialize};
+use splitbrain_core::{Ratio, Time, nanos};
+use std::time::Duration;
+
+/// Loss that comes in bursts (Gilbert, 1960; Elliott, 1963): a link is in a good or in a bad state, each for a time that is
+/// exponentially distributed, and in the bad one messages are lost. The states are a function of seed, link and time: how
+/// many messages are sent does not change them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bursts {
+    /// How long the good state lasts on average.
+    pub good: Span,
+    /// How long the bad one does.
+    pub bad: Span,
+    /// How often a message is lost in the bad state.
+    #[serde(default = "always")]
+    pub loss: Ratio,
+}
+
+fn always() -> Ratio {
+    Ratio::ALWAYS
+}
+
+/// How much fits through a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Capacity {
+    /// How fast it takes messages.
+    pub bytes_per_s: u64,
+    /// How much may wait for that; what does not fit is lost.
+    pub queue_bytes: u64,
+}
+
+/// No state changes more often than this on average: a run would do nothing else.
+const LEAST: Span = Span::from_millis(1);
+
+impl Bursts {
+    pub(super) fn validate(self) -> Result<(), String> {
+        if self.good < LEAST || self.bad < LEAST {
+            return Err("bursts: expected `good` and `bad` of at least 1ms".to_owned());
+        }
+        Ok(())
+    }
+}
+
+impl Capacity {
+    pub(super) fn validate(self) -> Result<(), String> {
+        if self.bytes_per_s == 0 {
+            return Err(
+                "capacity: nothing fits through: expected bytes_per_s of 1 or more".to_owned(),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// What a link is that is more than latency, loss and duplication, and in which state it is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Special {
+    bursts: Option<Bursts>,
+    capacity: Option<Capacity>,
+    /// How many faults clog it now.
+    pub(super) clogs: u16,
+    /// How many periods have begun since time zero: the first, the third, .. are good, the others bad.
+    periods: u64,
+    /// When the last of them ends.
+    period_ends: Time,
+    /// When the last message that was accepted has left the sender.
+    busy_until: Time,
+}
+
+impl Special {
+    pub(super) fn set(&mut self, profile: &super::LinkProfile) {
+        if self.bursts != profile.bursts {
+            self.periods = 0;
+            self.period_ends = Time::ZERO;
+        }
+        if self.capacity != profile.capacity {
+            self.busy_until = Time::ZERO;
+        }
+        self.bursts = profile.bursts;
+        self.capacity = profile.capacity;
+    }
+
+    /// Whether any of it has an effect.
+    pub(super) fn matters(&self) -> bool {
+        self.bursts.is_some() || self.capacity.is_some() || self.clogs > 0
+    }
+
+    /// Whether a message gets through, and how long it waits before it travels, in nanoseconds.
+    pub(super) fn pass(
+        &mut self,
+        key: u64,
+        draw: u64,
+        now: Time,
+        size_bytes: impl FnOnce() -> usize,
+    ) -> Result<u64, Loss> {
+        if let Some(bursts) = self.bursts
+            && self.is_bad(&bursts, key, now)
+            && bursts.loss.hits(draw)
+        {
+            return Err(Loss::Burst);
+        }
+        match self.capacity {
+            Some(capacity) => self.queue(capacity, now, size_bytes() as u64),
+            None => Ok(0),
+        }
+    }
+
+    fn is_bad(&mut self, bursts: &Bursts, key: u64, now: Time) -> bool {
+        while self.period_ends <= now {
+            let mean = if self.periods.is_multiple_of(2) {
+                bursts.good
+            } else {
+                bursts.bad
+            };
+            self.periods += 1;
+            let lasts_ns = exponential(nanos(mean.0), derive(key, self.periods));
+            self.period_ends += Duration::from_nanos(lasts_ns);
+        }
+        self.periods.is_multiple_of(2)
+    }
+
+    fn queue(&mut self, capacity: Capacity, now: Time, size_bytes: u64) -> Result<u64, Loss> {
+        let rate = u128::from(capacity.bytes_per_s);
+        let start = self.busy_until.max(now);
+        let waiting_ns = nanos(start.since(now));
+        let waiting_bytes = u128::from(waiting_ns) * rate / 1_000_000_000;
+        // What finds the link free need not wait, however long it is.
+        if waiting_ns > 0
+            && waiting_bytes + u128::from(size_bytes) > u128::from(capacity.queue_bytes)
+        {
+            return Err(Loss::Overflow);
+        }
+        let takes_ns =
+            u64::try_from(u128::from(size_bytes) * 1_000_000_000 / rate).unwrap_or(u64::MAX);
+        self.busy_until = start + Duration::from_nanos(takes_ns);
+        Ok(waiting_ns.saturating_add(takes_ns))
+    }
+}
+
+/// An exponentially distributed time, in nanoseconds; at least one. The logarithm is the same on every machine.
+fn exponential(mean_ns: u64, draw: u64) -> u64 {
+    let uniform = ((draw >> 11) as f64 + 1.0) / (1_u64 << 53) as f64;
+    ((-libm::log(uniform) * mean_ns as f64) as u64).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::LinkProfile;
+    use super::*;
+
+    fn special(bursts: Option<Bursts>, capacity: Option<Capacity>) -> Special {
+        let mut special = Special::default();
+        let profile = LinkProfile {
+            bursts,
+            capacity,
+            ..LinkProfile::default()
+        };
+        special.set(&profile);
+        special
+    }
+
+    #[test]
+    fn losses_come_in_bursts_of_the_right_length_and_share() {
+        let bursts = Bursts {
+            good: Span::from_millis(90),
+            bad: Span::from_millis(10),
+            loss: Ratio::ALWAYS,
+        };
+        let mut link = special(Some(bursts), None);
+        let lost: Vec<bool> = (0..1_000_000)
+            .map(|tenth_ms| {
+                let now = Time::from_nanos(tenth_ms * 100_000);
+                link.pass(7, derive(tenth_ms, 1), now, || 1).is_err()
+            })
+            .collect();
+        let count = lost.iter().filter(|&&lost| lost).count();
+        assert!((80_000..120_000).contains(&count), "a tenth: {count}");
+        let bursts = lost.windows(2).filter(|pair| !pair[0] && pair[1]).count();
+        let mean = count / bursts;
+        assert!(
+            (85..115).contains(&mean),
+            "10 ms each, 100 messages: {mean}"
+        );
+    }
+
+    #[test]
+    fn the_state_depends_on_time_and_not_on_who_looks() {
+        let bursts = Bursts {
+            good: Span::from_millis(5),
+            bad: Span::from_millis(5),
+            loss: Ratio::ALWAYS,
+        };
+        let (mut busy, mut quiet) = (special(Some(bursts), None), special(Some(bursts), None));
+        for ms in 0..1000 {
+            let lost = busy.pass(3, 0, Time::from_millis(ms), || 1);
+            if ms % 50 == 0 {
+                assert_eq!(quiet.pass(3, 0, Time::from_millis(ms), || 1), lost);
+            }
+        }
+    }
+
+    #[test]
+    fn a_narrow_link_delays_and_its_queue_overflows() {
+        let capacity = Capacity {
+            bytes_per_s: 1000,
+            queue_bytes: 25,
+        };
+        let mut link = special(None, Some(capacity));
+        let mut send = |ms, bytes| link.pass(0, 0, Time::from_millis(ms), || bytes);
+        assert_eq!(send(0, 10), Ok(10_000_000));
+        assert_eq!(send(0, 10), Ok(20_000_000));
+        assert_eq!(send(0, 10), Err(Loss::Overflow), "20 wait, and 5 more fit");
+        assert_eq!(send(0, 5), Ok(25_000_000));
+        assert_eq!(send(15, 10), Ok(20_000_000), "15 bytes have left");
+        assert_eq!(send(100, 99), Ok(99_000_000), "a free link takes anything");
+    }
+}
