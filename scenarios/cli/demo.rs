@@ -118,9 +118,11 @@ fn picture(
         from,
         until,
         operations: false,
+        marked: None,
         rows_max: 12,
         width: 100,
         finding,
+        states: &[],
     };
     trace.map_or(String::new(), |trace| timeline(trace, &what))
 }

@@ -3,14 +3,12 @@
 use super::{Status, count, print};
 use crate::catalog;
 use anyhow::bail;
-use splitbrain::Time;
 use splitbrain::case::{Case, Report};
-use splitbrain::report::{Timeline, timeline};
-use splitbrain::run::Verdict;
+use splitbrain::report::explanation;
+use splitbrain::run::{Finding, Verdict};
 use splitbrain::world::TraceDetail;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -56,13 +54,7 @@ pub(super) fn replay(arguments: &Arguments) -> anyhow::Result<Status> {
             } else {
                 format!("reproduced, by other code: digest {now:016x}, not {was}")
             };
-            print(|out| {
-                writeln!(
-                    out,
-                    "{} at {}: {}\n{how}",
-                    finding.property, finding.at, finding.what
-                )
-            })?;
+            print(|out| writeln!(out, "{how}"))?;
             Ok(Status::Invalid)
         }
         verdict => bail!(
@@ -74,32 +66,19 @@ pub(super) fn replay(arguments: &Arguments) -> anyhow::Result<Status> {
     }
 }
 
-/// The whole trace, or a timeline of what led to the finding.
+/// The whole trace, or a timeline of what led to the finding; then the finding.
 fn show(out: &mut dyn Write, case: &dyn Case, report: &Report, everything: bool) -> io::Result<()> {
     let Some(trace) = &report.trace else {
         return Ok(());
     };
     if everything {
-        return trace
-            .events
-            .iter()
-            .try_for_each(|event| writeln!(out, "{event}"));
+        for event in &trace.events {
+            writeln!(out, "{event}")?;
+        }
+        if let Verdict::Invalid(Finding { property, what, at }) = &report.verdict {
+            writeln!(out, "{property} at {at}: {what}")?;
+        }
+        return Ok(());
     }
-    let finding = match &report.verdict {
-        Verdict::Invalid(finding) => Some(finding),
-        _ => None,
-    };
-    let until = finding.map_or(report.virtual_time, |finding| finding.at);
-    let from = Time::ZERO.max(until - Duration::from_secs(5));
-    let nodes = case.servers();
-    let what = Timeline {
-        nodes,
-        from,
-        until,
-        operations: false,
-        rows_max: 40,
-        width: 110,
-        finding,
-    };
-    writeln!(out, "\n{}", timeline(trace, &what))
+    write!(out, "\n{}", explanation(case, report))
 }

@@ -60,8 +60,9 @@ pub(super) struct Arguments {
     /// Write the campaign down in this file while it runs; if the file is there, go on where it ended
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
-    /// Shrink the first seed of each distinct failure, in at most about so many runs; 0 shrinks nothing
-    #[arg(long, value_name = "RUNS", default_value_t = shrink::BUDGET_RUNS)]
+    /// Shrink the first seed of each distinct failure, within so many steps (events of the runs it takes); 0 shrinks
+    /// nothing
+    #[arg(long, value_name = "STEPS", default_value_t = shrink::BUDGET_STEPS)]
     shrink: u64,
     /// Print one JSON object
     #[arg(long)]
@@ -196,7 +197,7 @@ fn run_case<'a>(
         written += 1;
     }
     let mut shrunk = Vec::new();
-    if arguments.shrink > 0 && unwritten.is_none() {
+    if arguments.shrink > 0 && unwritten.is_none() && !stop.load(Relaxed) {
         match shrink_failures(arguments.shrink, case, summary, &folders) {
             Ok(runs) => shrunk = runs,
             Err(error) => unwritten = Some(error),
@@ -215,7 +216,7 @@ fn run_case<'a>(
 
 /// Shrinks the first seed of each distinct failure, if it was written down, into a folder within its own.
 fn shrink_failures(
-    budget_runs: u64,
+    budget_steps: u64,
     case: &dyn Case,
     summary: &Summary,
     folders: &[Option<FailureFolder>],
@@ -228,8 +229,9 @@ fn shrink_failures(
         };
         let report = case.run(*seed, &Script::DRAWN, Some(TraceDetail::Notes));
         let script = report.script();
-        if let Some(shrunk) = shrink::shrunk(case, *seed, &script, &finding.property, budget_runs) {
-            let written = shrink::write(&folder.folder.join("shrunk"), &shrunk, *seed)?;
+        if let Some(shrunk) = shrink::shrunk(case, *seed, &script, &finding.property, budget_steps)
+        {
+            let written = shrink::write(&folder.folder.join("shrunk"), &shrunk)?;
             runs.push((*seed, shrunk, written));
         }
     }
@@ -282,7 +284,7 @@ impl Ran<'_> {
             let small = self.shrunk.iter().find(|(small, ..)| small == seed);
             let shrunk = small.map(|(_, shrunk, folder)| {
                 let replay = folder.replay.display().to_string();
-                serde_json::json!({ "decisions": shrunk.decisions(), "runs": shrunk.runs, "replay": replay })
+                serde_json::json!({ "decisions": shrunk.decisions(), "seed": shrunk.seed, "runs": shrunk.runs, "steps": shrunk.steps, "replay": replay })
             });
             serde_json::json!({ "seed": seed, "property": finding.property, "replay": replay, "shrunk": shrunk })
         };
@@ -357,8 +359,7 @@ impl Ran<'_> {
         probes::print(&self.outcome.summary, self.case.required_probes(), out)?;
         self.print_failures(out)?;
         for (seed, shrunk, folder) in &self.shrunk {
-            let (small, runs) = (shrink::in_words(shrunk), shrunk.runs);
-            writeln!(out, "  seed {seed} shrunk to {small} in {runs} runs")?;
+            writeln!(out, "  seed {seed} shrunk to {}", shrink::in_words(shrunk))?;
             writeln!(
                 out,
                 "    replay: splitbrain replay {}",
@@ -373,7 +374,6 @@ impl Ran<'_> {
         }
     }
 
-    /// How long it took, and where it began and ended, if not with the first seed and the last.
     /// What a single seed drew, if the scenario leaves to seeds which faults there are.
     fn print_swarm(&self, out: &mut dyn Write) -> std::io::Result<()> {
         let Summary {
@@ -388,6 +388,7 @@ impl Ran<'_> {
         }
     }
 
+    /// How long it took, and where it began and ended, if not with the first seed and the last.
     fn print_course(&self, out: &mut dyn Write) -> std::io::Result<()> {
         let seeds = self.outcome.summary.seeds;
         let done_before = self.outcome.done_before.unwrap_or(0);

@@ -5,7 +5,7 @@ use splitbrain::check::jsonl;
 use splitbrain::protocol::{HistoryOf, Judgement, Protocol};
 use splitbrain::scenario::WorkloadSpec;
 use splitbrain::{Cluster, Invariant, NodeId, Rng};
-use splitbrain_protocols::bully::{self, Config, Member, Op, Settings};
+use splitbrain_protocols::bully::{self, Config, Member, Op, Role, Settings};
 use std::io;
 
 /// Bully election: every server is a member; clients ask members whom they obey.
@@ -59,6 +59,15 @@ impl Protocol for Bully {
 
     fn converged(cluster: Cluster<'_, Member>) -> Result<(), String> {
         bully::converged(cluster)
+    }
+
+    fn state_in_words(member: &Member) -> Option<String> {
+        Some(match member.role() {
+            Role::Electing => "holds an election".to_owned(),
+            Role::Waiting => "waits for a higher member".to_owned(),
+            Role::Obeying(coordinator) => format!("obeys {coordinator}"),
+            Role::Coordinating => "believes itself coordinator".to_owned(),
+        })
     }
 
     fn invariants(settings: &Settings) -> Vec<Box<dyn Invariant<Member>>> {

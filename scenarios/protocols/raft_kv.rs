@@ -72,6 +72,16 @@ impl Protocol for RaftKv {
         raft::converged(&cluster)
     }
 
+    fn state_in_words(peer: &Peer) -> Option<String> {
+        let server = peer.server()?;
+        let (role, term, log) = (server.role(), server.term(), server.log());
+        let (last, last_term) = (log.last_index(), log.last_term());
+        let committed = server.commit_index();
+        Some(format!(
+            "{role} in term {term}, log up to {last} of term {last_term}, committed up to {committed}"
+        ))
+    }
+
     fn invariants(_: &Settings) -> Vec<Box<dyn Invariant<Peer>>> {
         raft::invariants::all()
     }

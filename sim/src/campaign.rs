@@ -40,7 +40,7 @@ pub struct Campaign {
     /// Stop as soon as so many distinct failures are known; for this, all failures are told apart.
     pub distinct: Option<NonZeroU64>,
     /// So many failures of each property are told apart, by the [shape](FailureShape) of what shrinking leaves of them,
-    /// which costs up to [`SHAPE_BUDGET_RUNS`](crate::shrink::SHAPE_BUDGET_RUNS) runs each.
+    /// which costs up to [`SHAPE_BUDGET_STEPS`](crate::shrink::SHAPE_BUDGET_STEPS) steps each.
     pub tell_apart: u64,
 }
 

@@ -2,15 +2,18 @@
 
 use crate::Injection;
 use crate::panics;
-use crate::protocol::{OpOf, Protocol};
+use crate::protocol::{Contradiction, OpOf, Protocol};
 use crate::replay::{self, Replay, ReplayError};
 use crate::run::{self, Finding, HARNESS_PROPERTIES, Request, Script, Verdict};
-use crate::scenario::{self, Expect, Require, ScenarioError, ScenarioOf, Victims};
+use crate::scenario::{
+    self, ClusterSpec, Expect, NetworkSpec, Require, ScenarioError, ScenarioOf, Victims,
+};
+use crate::shrink;
 use crate::span::Span;
 use crate::world::{Point, Stats, Trace, TraceDetail, probes};
 use serde::Deserialize as _;
 use serde_json::Value;
-use splitbrain_core::{Node as _, Seed, Time};
+use splitbrain_core::{Node as _, NodeId, Seed, Time};
 use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::path::Path;
@@ -37,6 +40,10 @@ pub struct Report {
     pub faults: Vec<Injection>,
     /// The operations that clients began, if a trace was asked for.
     pub operations: Option<Vec<Request<Value>>>,
+    /// The operations that contradict each other, if that is what was found.
+    pub contradiction: Contradiction,
+    /// The states of the nodes in the end, in words, if a trace was asked for.
+    pub states: Option<Vec<String>>,
     /// What happened in words, if it was asked for.
     pub trace: Option<Trace>,
     /// The history, one JSON object a line, if a trace was asked for.
@@ -55,24 +62,20 @@ impl Report {
 }
 
 /// One way to make a case simpler.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
+    /// Nothing is required to happen.
+    RequireNothing,
     /// Nothing is drawn by a nemesis, and nothing is required to happen.
     ScriptOnly,
     /// The safety phase lasts only so long.
     Duration(Span),
-    /// All links are alike.
-    PlainLinks,
-    /// Nothing is lost.
-    NoLoss,
-    /// Nothing is duplicated.
-    NoDuplication,
-    /// No message is very late.
-    NoTail,
-    /// No sync is very late.
-    NoSlowSync,
-    /// The last client is left out.
-    OneClientLess,
+    /// After the safety phase, the cluster has so long to converge.
+    ConvergeWithin(Span),
+    /// Links and disks are like this.
+    Network(NetworkSpec),
+    /// This node is left out: those behind it move up. Not where a nemesis may name nodes.
+    WithoutNode(NodeId),
 }
 
 /// A scenario of some protocol.
@@ -93,6 +96,12 @@ pub trait Case: Debug + Send + Sync {
     fn servers(&self) -> usize;
     /// How long the safety phase lasts.
     fn duration(&self) -> Span;
+    /// How long the cluster may take to converge after it.
+    fn converge_within(&self) -> Span;
+    /// Its links and disks.
+    fn network(&self) -> &NetworkSpec;
+    /// The nodes at which operations begin, one client at each.
+    fn invoked_at(&self) -> Vec<NodeId>;
     /// One number for everything that it says, overrides included: another scenario has another one.
     fn fingerprint(&self) -> u64;
     /// The same case made simpler in one respect, if it can be: for shrinking.
@@ -223,7 +232,7 @@ fn check_with_protocol<P: Protocol>(
         ));
     }
     for (index, spec) in scenario.nemesis.iter().enumerate() {
-        let points = spec.point.iter().flat_map(|point| point.as_slice());
+        let points = spec.point.iter().flat_map(scenario::OneOrMany::as_slice);
         for point in points {
             if let Point::Probe(probe) = point
                 && !P::Node::PROBES.contains(&&**probe)
@@ -338,6 +347,19 @@ impl<P: Protocol> Case for Prepared<P> {
         self.scenario.duration
     }
 
+    fn converge_within(&self) -> Span {
+        self.scenario.converge_within
+    }
+
+    fn network(&self) -> &NetworkSpec {
+        &self.scenario.network
+    }
+
+    fn invoked_at(&self) -> Vec<NodeId> {
+        let ClusterSpec { servers, clients } = &self.scenario.cluster;
+        P::invoked_at(servers.get(), clients.get())
+    }
+
     fn fingerprint(&self) -> u64 {
         let text = serde_json::to_string(&self.scenario);
         // Settings may have maps that JSON cannot write.
@@ -350,25 +372,47 @@ impl<P: Protocol> Case for Prepared<P> {
     fn changed(&self, change: &Change) -> Option<Box<dyn Case>> {
         let mut scenario = self.scenario.clone();
         let ScenarioOf {
-            network, cluster, ..
+            network,
+            cluster,
+            nemesis,
+            budget,
+            ..
         } = &mut scenario;
-        let simpler = match *change {
+        let simpler = match change {
+            Change::RequireNothing => {
+                scenario.require = Require::NOTHING;
+                true
+            }
             Change::ScriptOnly => {
-                scenario.nemesis.clear();
+                nemesis.clear();
                 scenario.require = Require::NOTHING;
                 true
             }
             Change::Duration(duration) => {
-                let shorter = duration < scenario.duration;
-                scenario.duration = duration;
+                let shorter = *duration < scenario.duration;
+                scenario.duration = *duration;
                 shorter
             }
-            Change::PlainLinks => !std::mem::take(&mut network.links).is_empty(),
-            Change::NoLoss => !std::mem::take(&mut network.loss).is_never(),
-            Change::NoDuplication => !std::mem::take(&mut network.duplication).is_never(),
-            Change::NoTail => !std::mem::take(&mut network.latency.tail).is_never(),
-            Change::NoSlowSync => !std::mem::take(&mut network.sync.tail).is_never(),
-            Change::OneClientLess => cluster.clients.decrease(),
+            Change::ConvergeWithin(within) => {
+                scenario.converge_within = *within;
+                true
+            }
+            Change::Network(plainer) => {
+                let other = network != plainer;
+                network.clone_from(plainer);
+                other
+            }
+            Change::WithoutNode(gone) => {
+                shrink::without_node(&mut network.links, *gone);
+                if !nemesis.is_empty() {
+                    false
+                } else if gone.index() < cluster.servers.get() {
+                    budget.for_one_less(cluster.servers.get());
+                    cluster.servers.decrease()
+                } else {
+                    cluster.clients.decrease()
+                }
+            }
         };
         if !simpler || check_with_protocol::<P>(&scenario).is_err() {
             return None;
@@ -406,6 +450,8 @@ impl<P: Protocol> Case for Prepared<P> {
                     swarm: run.swarm,
                     faults: run.faults,
                     operations,
+                    contradiction: run.contradiction,
+                    states: run.states,
                     trace: run.trace,
                     history_jsonl: history_jsonl.map(|()| history),
                 }
@@ -425,6 +471,8 @@ impl<P: Protocol> Case for Prepared<P> {
                 swarm: None,
                 faults: Vec::new(),
                 operations: None,
+                contradiction: Contradiction::default(),
+                states: None,
                 trace: None,
                 history_jsonl: None,
             },

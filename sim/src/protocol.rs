@@ -4,7 +4,7 @@ use crate::scenario::WorkloadSpec;
 use crate::world::World;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use splitbrain_check::{Budget, History, Model, Verdict, check};
+use splitbrain_check::{Budget, Counterexample, History, Model, Possible, Shown, Verdict, check};
 use splitbrain_core::{Cluster, Invariant, Node, NodeId, Rng};
 use std::fmt::Debug;
 use std::io;
@@ -68,6 +68,11 @@ pub trait Protocol: Debug + Send + Sync + 'static {
     /// What it is still waiting for, in words.
     fn converged(cluster: Cluster<'_, Self::Node>) -> Result<(), String>;
 
+    /// The state of a node in a few words, as far as its invariants speak of it: for the end of a timeline.
+    fn state_in_words(_node: &Self::Node) -> Option<String> {
+        None
+    }
+
     /// Whether a healed cluster of so many servers can make progress while so many of them are out of service for good,
     /// because their disks are damaged. By default, as long as they are fewer than half.
     fn can_be_live(servers: usize, out_of_service: usize) -> bool {
@@ -104,13 +109,46 @@ pub type HistoryOf<P> = History<OpOf<P>, RetOf<P>>;
 /// The world of a protocol.
 pub type WorldOf<P> = World<<P as Protocol>::Node>;
 
+/// Operations that contradict each other, by their places in [`History::operations`]: to be found in a timeline.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contradiction {
+    /// Those that have no order, as the counterexample numbers them.
+    pub operations: Vec<usize>,
+    /// Others of which it speaks: what led to the state before them, or could have led to another one.
+    pub mentioned: Vec<usize>,
+}
+
+impl From<&Counterexample> for Contradiction {
+    fn from(counterexample: &Counterexample) -> Contradiction {
+        let place = |shown: &Shown| shown.operation;
+        let operations: Vec<usize> = counterexample.operations.iter().map(place).collect();
+        let blocked = counterexample.blocked.iter();
+        let after = blocked.filter_map(|blocked| match &blocked.possible {
+            Possible::After(shown) => Some(shown),
+            Possible::AtFirst | Possible::Never => None,
+        });
+        let mentioned = counterexample.start.last.iter().chain(after).map(place);
+        Contradiction {
+            mentioned: mentioned
+                .filter(|place| !operations.contains(place))
+                .collect(),
+            operations,
+        }
+    }
+}
+
 /// What a checker says of a history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Judgement {
     /// It is as it must be, or there is nothing to check.
     Valid,
-    /// It is not; the counterexample in words.
-    Invalid(String),
+    /// It is not.
+    Invalid {
+        /// The counterexample in words.
+        what: String,
+        /// What it speaks of.
+        contradiction: Contradiction,
+    },
     /// The checker gave up, or the history is malformed; why.
     Unknown(String),
 }
@@ -130,7 +168,10 @@ impl Judgement {
             },
         ) {
             Ok(Verdict::Valid) => Judgement::Valid,
-            Ok(Verdict::Invalid(counterexample)) => Judgement::Invalid(counterexample.to_string()),
+            Ok(Verdict::Invalid(counterexample)) => Judgement::Invalid {
+                what: counterexample.to_string(),
+                contradiction: Contradiction::from(&counterexample),
+            },
             Ok(Verdict::Unknown(reason)) => Judgement::Unknown(reason.to_string()),
             Err(error) => Judgement::Unknown(format!("the history makes no sense: {error}")),
         }

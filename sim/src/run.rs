@@ -10,7 +10,7 @@ pub use verdict::{Finding, Unknown, Verdict};
 
 use crate::fault::Injection;
 use crate::nemesis::Nemesis;
-use crate::protocol::{HistoryOf, OpOf, Protocol};
+use crate::protocol::{Contradiction, HistoryOf, OpOf, Protocol};
 use crate::scenario::ScenarioOf;
 use crate::span::Span;
 use crate::world::{Stats, Trace, TraceDetail};
@@ -77,6 +77,10 @@ pub struct Run<P: Protocol> {
     pub operations: Vec<Request<OpOf<P>>>,
     /// The operations.
     pub history: HistoryOf<P>,
+    /// The operations that contradict each other, if that is what was found.
+    pub contradiction: Contradiction,
+    /// The states of the nodes in the end, in words, if a trace was asked for.
+    pub states: Option<Vec<String>>,
     /// What happened in words, if it was asked for.
     pub trace: Option<Trace>,
 }

@@ -1,151 +1,308 @@
-//! Making a failing run small: fewer faults and operations, shorter, quieter, the same property violated.
+//! Making a failing run small: fewer faults and operations, fewer nodes, shorter, quieter, the same property violated.
 //!
 //! Delta debugging (Zeller and Hildebrandt, 2002) over the decisions of a run. It works because
-//! randomness has an address (law 2): what is left out does not change the fate of what is left. The
+//! randomness has an address (law 2): what is left out does not change the fate of what is left. Where everything hangs
+//! on timing that is not enough, as every fault changes when later messages are sent. So a smaller run
+//! that does not violate the property is tried again with other seeds, and far smaller runs are drawn at random. The
 //! result is a function of the run and the budget alone, whatever the number of threads.
 
+mod faults;
+mod jump;
 mod list;
+mod network;
+mod plain;
+mod search;
 mod shape;
 
-pub use shape::{FailureShape, FaultShape, SHAPE_BUDGET_RUNS};
+pub(crate) use network::without_node;
+pub use shape::{FailureShape, FaultShape, SHAPE_BUDGET_STEPS};
 
 use crate::case::{Case, Change};
 use crate::fault::Injection;
-use crate::run::{Finding, Request, Script, Verdict};
+use crate::run::{Finding, Request, Script};
 use crate::span::Span;
-use rayon::prelude::*;
+use search::{Found, Search, Trial};
 use serde_json::Value;
-use splitbrain_core::{Seed, Time};
+use splitbrain_core::{NodeId, Seed, Time};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A failing run, as small as it could be made.
 #[derive(Debug)]
 pub struct Shrunk {
     /// The scenario, with what does not matter taken out of it.
-    pub case: Box<dyn Case>,
+    pub case: Arc<dyn Case>,
+    /// Its seed: another one than before, if that made it smaller.
+    pub seed: Seed,
     /// The faults and operations that are left.
     pub script: Script<Value>,
     /// What was found in the small run.
     pub finding: Finding,
     /// How many runs it took.
     pub runs: u64,
+    /// How many steps: the events of all these runs, and a few more for each run.
+    pub steps: u64,
 }
 
 impl Shrunk {
     /// How many faults and operations are left.
     pub fn decisions(&self) -> usize {
-        faults(&self.script).len() + operations(&self.script).len()
+        decisions(&self.script)
     }
 }
 
-fn faults(script: &Script<Value>) -> &[Injection] {
+fn decisions(script: &Script<Value>) -> usize {
+    faults_of(script).len() + operations_of(script).len()
+}
+
+fn faults_of(script: &Script<Value>) -> &[Injection] {
     script.faults.as_deref().unwrap_or_default()
 }
 
-fn operations(script: &Script<Value>) -> &[Request<Value>] {
+fn operations_of(script: &Script<Value>) -> &[Request<Value>] {
     script.operations.as_deref().unwrap_or_default()
 }
 
-/// Makes a failing run smaller, in at most about `budget_runs` runs. `None` if the script does not violate the property
-/// in the first place.
+/// Makes a failing run smaller in at most so many steps, beside those of the first run, which shows that there is something
+/// to be made smaller. `None` if the script does not violate the property in the first place.
 ///
-/// `on_run` is told the number of runs so far and of decisions left.
+/// `on_progress` is told the number of steps so far and of decisions left.
 pub fn shrink(
     case: &dyn Case,
     seed: Seed,
     script: &Script<Value>,
     property: &str,
-    budget_runs: u64,
-    on_run: &mut dyn FnMut(u64, usize),
+    budget_steps: u64,
+    on_progress: &mut dyn FnMut(u64, usize),
 ) -> Option<Shrunk> {
     // The nemesis and what the scenario requires have no say in a scripted run.
-    let case = case.changed(&Change::ScriptOnly)?;
-    let mut search = Search {
+    let scripted: Arc<dyn Case> = Arc::from(case.changed(&Change::ScriptOnly)?);
+    let trial = Trial {
+        case: scripted,
         seed,
-        property,
-        budget_runs,
-        on_run,
-        runs: 0,
-    };
-    let finding = search.violates(&*case, script)?;
-    let mut best = Shrunk {
-        case,
         script: script.clone(),
-        finding,
-        runs: 0,
     };
-    while search.pass(&mut best) && search.runs < budget_runs {}
-    best.runs = search.runs;
-    Some(best)
+    let (_, first) = Search::new(property, u64::MAX, &mut |_, _| {}).first([trial], 0)?;
+    let mut best = Best::from(first);
+    let mut drawn: Arc<dyn Case> = Arc::from(case.changed(&Change::RequireNothing)?);
+    // What is violated while things break needs no healing to be seen.
+    let in_safety = best.finding.at < Time::ZERO + case.duration().0;
+    if in_safety {
+        change(&mut best.case, &Change::ConvergeWithin(Span::default()));
+        change(&mut drawn, &Change::ConvergeWithin(Span::default()));
+    }
+    // Something is kept for what makes a run easier to read, once there is little to be read.
+    let search = Search::new(property, budget_steps - budget_steps / 8, on_progress);
+    let mut shrinking = Shrinking {
+        search,
+        best,
+        drawn,
+    };
+    shrinking.leave_out();
+    shrinking.search.allow(budget_steps);
+    shrinking.make_plain();
+    let Shrinking {
+        search, mut best, ..
+    } = shrinking;
+    if in_safety {
+        change(
+            &mut best.case,
+            &Change::ConvergeWithin(case.converge_within()),
+        );
+    }
+    Some(Shrunk {
+        case: best.case,
+        seed: best.seed,
+        script: best.script,
+        finding: best.finding,
+        runs: search.runs,
+        steps: search.steps,
+    })
 }
 
-struct Search<'a> {
+/// The smallest run so far.
+#[derive(Clone, Debug)]
+struct Best {
+    case: Arc<dyn Case>,
     seed: Seed,
-    property: &'a str,
-    budget_runs: u64,
-    on_run: &'a mut dyn FnMut(u64, usize),
-    runs: u64,
+    script: Script<Value>,
+    finding: Finding,
+    /// What it costs to run it.
+    steps: u64,
 }
+
+impl From<Found> for Best {
+    fn from(found: Found) -> Best {
+        let Trial { case, seed, script } = found.trial;
+        Best {
+            case,
+            seed,
+            script,
+            finding: found.finding,
+            steps: found.steps,
+        }
+    }
+}
+
+/// Changes a scenario, if it can be changed in this way.
+fn change(case: &mut Arc<dyn Case>, change: &Change) {
+    if let Some(changed) = case.changed(change) {
+        *case = Arc::from(changed);
+    }
+}
+
+/// How hard it is tried, in steps.
+#[derive(Clone, Copy, Debug)]
+struct Effort {
+    /// Only while there are more decisions than this.
+    beyond: usize,
+    /// For each smaller run: as many other seeds as that pays for.
+    candidate: u64,
+    /// For runs with so many decisions that are drawn at random.
+    jump: u64,
+}
+
+/// The more is left, the harder it is tried: nobody minds whether there are two decisions or three.
+const EFFORTS: [Effort; 4] = [
+    Effort {
+        beyond: 0,
+        candidate: 5_000,
+        jump: 50_000,
+    },
+    Effort {
+        beyond: 1,
+        candidate: 10_000,
+        jump: 200_000,
+    },
+    Effort {
+        beyond: 3,
+        candidate: 50_000,
+        jump: 1_000_000,
+    },
+    Effort {
+        beyond: 8,
+        candidate: 200_000,
+        jump: 3_000_000,
+    },
+];
+
+/// At most so many other seeds for one smaller run.
+const SEEDS_MAX: u64 = 10_000;
 
 /// A smaller run to try: another scenario, if that is what is smaller, and a script.
 struct Candidate {
-    case: Option<Box<dyn Case>>,
+    case: Option<Arc<dyn Case>>,
     script: Script<Value>,
 }
 
-impl Search<'_> {
-    /// Whether this run violates the property; what is found is counted as one run.
-    fn violates(&mut self, case: &dyn Case, script: &Script<Value>) -> Option<Finding> {
-        self.runs += 1;
-        violation(case, self.seed, script, self.property)
-    }
+struct Shrinking<'a> {
+    search: Search<'a>,
+    best: Best,
+    /// The scenario as it was, with its nemesis.
+    drawn: Arc<dyn Case>,
+}
 
-    /// Tries these and takes the first that still violates the property. Returns its place.
-    fn first(&mut self, best: &mut Shrunk, candidates: Vec<Candidate>) -> Option<usize> {
-        let left = self.budget_runs.saturating_sub(self.runs) as usize;
-        let count = candidates.len().min(left);
-        let (seed, property, old) = (self.seed, self.property, &*best.case);
-        let found = candidates
-            .into_par_iter()
-            .take(count)
-            .enumerate()
-            .find_map_first(|(place, candidate)| {
-                let case = candidate.case.as_deref().unwrap_or(old);
-                let finding = violation(case, seed, &candidate.script, property)?;
-                Some((place, candidate, finding))
-            });
-        // Threads may have tried more; what is counted does not depend on them.
-        self.runs += found.as_ref().map_or(count, |(place, ..)| place + 1) as u64;
-        let found = found.map(|(place, candidate, finding)| {
-            if let Some(case) = candidate.case {
-                best.case = case;
+impl Shrinking<'_> {
+    /// As few decisions as possible.
+    fn leave_out(&mut self) {
+        while self.pass(0) {}
+        for (round, effort) in (0..).zip(EFFORTS) {
+            while decisions(&self.best.script) > effort.beyond
+                && (self.redraw(effort.jump, round)
+                    || self.jump(effort.jump, round)
+                    || self.pass(effort.candidate))
+            {
+                while self.pass(0) {}
             }
-            best.script = candidate.script;
-            best.finding = finding;
-            place
-        });
-        (self.on_run)(self.runs, best.decisions());
-        found
+        }
     }
 
-    /// Tries everything once. Returns whether anything became smaller.
-    fn pass(&mut self, best: &mut Shrunk) -> bool {
-        let mut smaller = self.cut_short(best);
-        smaller |= self.fewer(best, |script| &mut script.operations);
-        smaller |= self.fewer(best, |script| &mut script.faults);
-        smaller |= self.milder(best);
-        smaller |= self.plainer(best);
+    /// Tries these and takes the first that still violates the property, each with its own seed and then with as
+    /// many others as these steps pay for. Returns its place.
+    fn first(&mut self, candidates: Vec<Candidate>, steps: u64) -> Option<usize> {
+        let best = &self.best;
+        let seeds = (steps / best.steps.max(1)).min(SEEDS_MAX);
+        let each = seeds as usize + 1;
+        let trials = candidates
+            .into_iter()
+            .flat_map(|Candidate { case, script }| {
+                let case = case.unwrap_or_else(|| Arc::clone(&best.case));
+                let seeds = std::iter::once(best.seed).chain((1..=seeds).map(Seed));
+                seeds.map(move |seed| Trial {
+                    case: Arc::clone(&case),
+                    seed,
+                    script: script.clone(),
+                })
+            });
+        let (place, found) = self.search.first(trials, decisions(&best.script))?;
+        self.best = Best::from(found);
+        self.search.tell(decisions(&self.best.script));
+        Some(place / each)
+    }
+
+    /// Draws far smaller runs, the smallest first, for so many steps of each size.
+    fn jump(&mut self, steps: u64, round: u64) -> bool {
+        let decisions = decisions(&self.best.script);
+        for size in (0..8).chain((3..).flat_map(|n| [1 << n, 3 << (n - 1)])) {
+            if size >= decisions || self.search.exhausted {
+                return false;
+            }
+            let best = self.best.clone();
+            if self.drawn_from(jump::trials(&best, size, round), steps) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Draws far shorter runs of the scenario itself, the shortest first, for so many steps of each length: a nemesis that
+    /// follows the leader hits another one in another run.
+    fn redraw(&mut self, steps: u64, round: u64) -> bool {
+        let longest = self.best.case.duration();
+        let durations = (0..).map(|doubling| Span::from_millis(250 << doubling));
+        for duration in durations.take_while(|&duration| duration < longest) {
+            let (best, drawn) = (self.best.clone(), Arc::clone(&self.drawn));
+            let trials = jump::redrawn(&best, &drawn, duration, round);
+            if self.drawn_from(trials, steps) {
+                change(&mut self.best.case, &Change::ScriptOnly);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Takes the first of these that violates the property, within so many steps.
+    fn drawn_from(&mut self, mut trials: impl Iterator<Item = Trial>, steps: u64) -> bool {
+        let decisions = decisions(&self.best.script);
+        let until = self.search.steps.saturating_add(steps);
+        while self.search.steps < until && !self.search.exhausted {
+            let some = trials.by_ref().take(256);
+            if let Some((_, found)) = self.search.first(some, decisions) {
+                self.best = Best::from(found);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Leaves everything out once. Returns whether anything became smaller.
+    fn pass(&mut self, steps: u64) -> bool {
+        let mut smaller = self.cut_short();
+        smaller |= self.fewer_nodes(steps);
+        smaller |= self.fewer(steps, |script| &mut script.operations);
+        smaller |= self.fewer(steps, |script| &mut script.faults);
         smaller
     }
 
     /// Ends the safety phase as soon as the property is violated, or in half the time.
-    fn cut_short(&mut self, best: &mut Shrunk) -> bool {
+    fn cut_short(&mut self) -> bool {
         let mut smaller = false;
         loop {
+            let best = &self.best;
             let duration = best.case.duration();
             let ms = |ns: u128| Span(Duration::from_millis((ns / 1_000_000) as u64));
             let found = ms(best.finding.at.since(Time::ZERO).as_nanos() + 1_000_000);
-            let last = last_decision(&best.script);
+            let last = list::last_decision(&best.script);
             let shorter = [
                 found,
                 Span(last.0 + Duration::from_millis(1)),
@@ -157,12 +314,34 @@ impl Search<'_> {
             let candidates = candidates.filter_map(|shorter| {
                 let case = best.case.changed(&Change::Duration(shorter))?;
                 Some(Candidate {
-                    case: Some(case),
-                    script: before(&best.script, shorter),
+                    case: Some(Arc::from(case)),
+                    script: list::before(&best.script, shorter),
                 })
             });
             let candidates = candidates.collect();
-            if self.first(best, candidates).is_none() {
+            if self.first(candidates, 0).is_none() {
+                return smaller;
+            }
+            smaller = true;
+        }
+    }
+
+    /// Leaves out servers and clients, with what they do and what is done to them.
+    fn fewer_nodes(&mut self, steps: u64) -> bool {
+        let mut smaller = false;
+        loop {
+            let best = &self.best;
+            let nodes = (0..best.case.nodes()).rev().map(NodeId::from_index);
+            let candidate = |gone| {
+                let case = best.case.changed(&Change::WithoutNode(gone))?;
+                let (before, then) = (best.case.invoked_at(), case.invoked_at());
+                Some(Candidate {
+                    script: list::without_node(&best.script, gone, &before, &then),
+                    case: Some(Arc::from(case)),
+                })
+            };
+            let candidates = nodes.filter_map(candidate).collect();
+            if self.first(candidates, steps).is_none() {
                 return smaller;
             }
             smaller = true;
@@ -172,23 +351,25 @@ impl Search<'_> {
     /// Leaves out operations, or faults: many at once first, then fewer.
     fn fewer<T: Clone>(
         &mut self,
-        best: &mut Shrunk,
+        steps: u64,
         list: impl Fn(&mut Script<Value>) -> &mut Option<Vec<T>>,
     ) -> bool {
-        let mut items = list(&mut best.script.clone()).clone().unwrap_or_default();
+        let mut items = list(&mut self.best.script.clone())
+            .clone()
+            .unwrap_or_default();
         let before = items.len();
         let mut size = items.len();
         while size > 0 {
             let mut from = 0;
-            while from < items.len() && self.runs < self.budget_runs {
+            while from < items.len() && !self.search.exhausted {
                 let places: Vec<usize> = (from..items.len()).step_by(size).collect();
                 let candidate = |&place: &usize| {
-                    let mut script = best.script.clone();
+                    let mut script = self.best.script.clone();
                     *list(&mut script) = Some(list::without(&items, place, size));
                     Candidate { case: None, script }
                 };
                 let candidates = places.iter().map(candidate).collect();
-                match self.first(best, candidates) {
+                match self.first(candidates, steps) {
                     Some(found) => {
                         items = list::without(&items, places[found], size);
                         from = places[found];
@@ -200,100 +381,4 @@ impl Search<'_> {
         }
         items.len() < before
     }
-
-    /// Makes each fault shorter, and done to fewer nodes.
-    fn milder(&mut self, best: &mut Shrunk) -> bool {
-        let mut smaller = false;
-        let mut index = 0;
-        while index < faults(&best.script).len() && self.runs < self.budget_runs {
-            let milder = list::milder(&faults(&best.script)[index]);
-            let candidate = |milder: Injection| {
-                let mut script = best.script.clone();
-                if let Some(faults) = &mut script.faults {
-                    faults[index] = milder;
-                }
-                Candidate { case: None, script }
-            };
-            let candidates = milder.into_iter().map(candidate).collect();
-            match self.first(best, candidates) {
-                Some(_) => smaller = true,
-                None => index += 1,
-            }
-        }
-        smaller
-    }
-
-    /// A smaller cluster and a better network.
-    fn plainer(&mut self, best: &mut Shrunk) -> bool {
-        let mut smaller = false;
-        for change in [
-            Change::PlainLinks,
-            Change::NoLoss,
-            Change::NoDuplication,
-            Change::NoTail,
-            Change::NoSlowSync,
-        ] {
-            smaller |= self.change(best, &change, Some);
-        }
-        while self.one_client_less(best) {
-            smaller = true;
-        }
-        smaller
-    }
-
-    fn one_client_less(&mut self, best: &mut Shrunk) -> bool {
-        let node = best.case.nodes() - 1;
-        let client = node.checked_sub(best.case.servers());
-        client.is_some_and(|client| {
-            let adapt = |script| list::without_client(script, client as u32, node);
-            self.change(best, &Change::OneClientLess, adapt)
-        })
-    }
-
-    fn change(
-        &mut self,
-        best: &mut Shrunk,
-        change: &Change,
-        adapt: impl Fn(Script<Value>) -> Option<Script<Value>>,
-    ) -> bool {
-        let candidate = || {
-            let case = best.case.changed(change)?;
-            Some(Candidate {
-                case: Some(case),
-                script: adapt(best.script.clone())?,
-            })
-        };
-        let candidates: Vec<Candidate> = candidate().into_iter().collect();
-        self.first(best, candidates).is_some()
-    }
-}
-
-fn violation(
-    case: &dyn Case,
-    seed: Seed,
-    script: &Script<Value>,
-    property: &str,
-) -> Option<Finding> {
-    match case.run(seed, script, None).verdict {
-        Verdict::Invalid(finding) if finding.property == property => Some(finding),
-        _ => None,
-    }
-}
-
-/// The decisions that come before this time.
-fn before(script: &Script<Value>, end: Span) -> Script<Value> {
-    let mut script = script.clone();
-    if let Some(faults) = &mut script.faults {
-        faults.retain(|fault| fault.at < end);
-    }
-    if let Some(operations) = &mut script.operations {
-        operations.retain(|operation| operation.at < end);
-    }
-    script
-}
-
-fn last_decision(script: &Script<Value>) -> Span {
-    let faults = faults(script).iter().map(|fault| fault.at);
-    let operations = operations(script).iter().map(|operation| operation.at);
-    faults.chain(operations).max().unwrap_or_default()
 }

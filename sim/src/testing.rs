@@ -2,7 +2,7 @@
 
 use crate::campaign::{Campaign, Met, Summary, Watch};
 use crate::case::{Case, Report};
-use crate::report::{Timeline, timeline, timeline_of, write_failure, write_run};
+use crate::report::{Timeline, explanation, timeline, write_failure, write_run};
 use crate::run::{Finding, Script, Verdict};
 use crate::shrink::{Shrunk, shrink};
 use crate::world::TraceDetail;
@@ -14,11 +14,9 @@ use std::io::Write as _;
 use std::ops::Range;
 use std::path::Path;
 
-/// How many runs are spent on making a failure small.
-const SHRINK_RUNS_MAX: u64 = 1000;
-/// Of long runs so many less that they have at most about so many events together: whoever waits for a failing test
-/// waits for seconds. Not a time by the clock, as the message would differ from machine to machine.
-const SHRINK_EVENTS_MAX: u64 = 20_000_000;
+/// How many steps are spent on making a failure small: whoever waits for a failing test waits for seconds. Not a time by
+/// the clock, as the message would differ from machine to machine.
+const SHRINK_STEPS: u64 = 5_000_000;
 
 /// Runs this many seeds of a scenario, from zero, and says in words what is wrong if that is not what the scenario
 /// expects: the verdict, the seed, how small the failure could be made, a timeline of the small run, and the command that
@@ -86,7 +84,8 @@ fn message(case: &dyn Case, met: &str, summary: &Summary, report_dir: &Path) -> 
     message
 }
 
-/// The verdict, the size after shrinking, the timeline of what is left, and where it is written down.
+/// The verdict, the size after shrinking, what happens in the run that is left and what is wrong with it, and where it is
+/// written down.
 fn describe(
     message: &mut String,
     case: &dyn Case,
@@ -103,12 +102,12 @@ fn describe(
     );
     let report = case.run(seed, &Script::DRAWN, Some(TraceDetail::Notes));
     let script = report.script();
-    let budget_runs = (SHRINK_EVENTS_MAX / report.stats.events.max(1)).clamp(1, SHRINK_RUNS_MAX);
     let property = &finding.property;
-    let shrunk = shrink(case, seed, &script, property, budget_runs, &mut |_, _| {});
+    let shrunk = shrink(case, seed, &script, property, SHRINK_STEPS, &mut |_, _| {});
     let (small, of) = match &shrunk {
         Some(Shrunk {
             case: small,
+            seed,
             script: less,
             runs,
             ..
@@ -117,23 +116,22 @@ fn describe(
             let to = size(&**small, less);
             let _ = write!(
                 message,
-                "\n\nshrunk from {from}\n         to {to}, in {runs} runs:"
+                "\n\nshrunk from {from}\n         to {to}, with seed {seed}, in {runs} runs:"
             );
-            (small.run(seed, less, Some(TraceDetail::Notes)), &**small)
+            (small.run(*seed, less, Some(TraceDetail::Notes)), &**small)
         }
         None => (report, case),
     };
     match &small.verdict {
-        Verdict::Invalid(finding) => {
-            let picture = timeline_of(of, &small, finding);
-            let _ = write!(message, "\n\n{picture}\n{}\n", finding.what.trim_end());
+        Verdict::Invalid(_) => {
+            let _ = write!(message, "\n\n{}", explanation(of, &small));
         }
         _ => message.push_str("\nbut it does not fail a second time: the run is not deterministic"),
     }
     let written = write_failure(report_dir, case, seed).and_then(|written| {
         if let (Some(written), Some(shrunk)) = (&written, &shrunk) {
             let folder = written.folder.join("shrunk");
-            write_run(&folder, &*shrunk.case, seed, &shrunk.script)?;
+            write_run(&folder, &*shrunk.case, shrunk.seed, &shrunk.script)?;
         }
         Ok(written)
     });
@@ -187,9 +185,11 @@ fn loudly(case: &dyn Case, seed: Seed) -> String {
         from: Time::ZERO,
         until: finding.map_or(*virtual_time, |finding| finding.at),
         operations: false,
+        marked: Some(&report.contradiction),
         rows_max: 500,
         width: 110,
         finding,
+        states: report.states.as_deref().unwrap_or_default(),
     };
     let picture = trace.as_ref().map(|trace| timeline(trace, &what));
     let drew = swarm

@@ -47,6 +47,20 @@ impl Ratio {
         self.numerator == 0
     }
 
+    /// Half of it, if its denominator stays at most `most`; the same otherwise. Whatever [hits](Ratio::hits) with half of it
+    /// also hits with all of it.
+    #[must_use]
+    pub const fn half(self, most: u32) -> Ratio {
+        let denominator = self.denominator.saturating_mul(2);
+        if self.is_never() || denominator > most {
+            return self;
+        }
+        Ratio {
+            denominator,
+            ..self
+        }
+    }
+
     /// Decides by a uniformly drawn 64-bit number; true with this probability, to within 2^-64.
     #[inline]
     pub const fn hits(self, draw: u64) -> bool {

@@ -116,6 +116,14 @@ pub enum Fault {
     },
 }
 
+fn rename_keys<V: Copy>(
+    by_node: &mut BTreeMap<NodeId, V>,
+    name: impl Fn(NodeId) -> Option<NodeId>,
+) {
+    let renamed = |(&node, &value): (&NodeId, &V)| Some((name(node)?, value));
+    *by_node = by_node.iter().filter_map(renamed).collect();
+}
+
 fn is_lost(unsynced: &Unsynced) -> bool {
     *unsynced == Unsynced::Lost
 }
@@ -188,10 +196,15 @@ impl Fault {
 
     /// Leaves out the nodes for which this does not hold, and their links.
     pub(crate) fn retain(&mut self, keep: impl Fn(NodeId) -> bool) {
+        self.rename(|node| keep(node).then_some(node));
+    }
+
+    /// Gives the nodes other names, and leaves out those without a name, and their links.
+    pub(crate) fn rename(&mut self, name: impl Fn(NodeId) -> Option<NodeId>) {
         match self {
             Fault::Partition { cuts: links, .. }
             | Fault::Degrade { links, .. }
-            | Fault::Clog { links } => links.forget(|&node| !keep(node)),
+            | Fault::Clog { links } => *links = links.renamed(name),
             Fault::Crash { nodes, .. }
             | Fault::CrashAt { nodes, .. }
             | Fault::Wipe { nodes }
@@ -200,10 +213,12 @@ impl Fault {
             | Fault::Strobe { nodes, .. }
             | Fault::SlowSync { nodes, .. }
             | Fault::FailSync { nodes }
-            | Fault::FullDisk { nodes } => nodes.retain(|&node| keep(node)),
-            Fault::Drift { ppm } => ppm.retain(|&node, _| keep(node)),
-            Fault::Jump { by_ms } => by_ms.retain(|&node, _| keep(node)),
-            Fault::Corrupt { records } => records.retain(|&node, _| keep(node)),
+            | Fault::FullDisk { nodes } => {
+                *nodes = nodes.iter().copied().filter_map(name).collect();
+            }
+            Fault::Drift { ppm } => rename_keys(ppm, name),
+            Fault::Jump { by_ms } => rename_keys(by_ms, name),
+            Fault::Corrupt { records } => rename_keys(records, name),
         }
     }
 

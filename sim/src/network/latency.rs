@@ -56,6 +56,15 @@ impl Latency {
         }
     }
 
+    /// The same body, and no trace of a tail.
+    #[must_use]
+    pub(crate) fn plain(self) -> Latency {
+        Latency {
+            tail_max: Span::default(),
+            ..self.without_tail()
+        }
+    }
+
     /// Says what is wrong with it, if anything is.
     ///
     /// # Errors

@@ -18,12 +18,10 @@ impl LinkSet {
             .flat_map(|(&from, to)| to.iter().map(move |&to| (from, to)))
     }
 
-    /// Leaves out the links of these nodes.
-    pub(crate) fn forget(&mut self, forgotten: impl Fn(&NodeId) -> bool) {
-        self.0.retain(|from, to| {
-            to.retain(|to| !forgotten(to));
-            !forgotten(from) && !to.is_empty()
-        });
+    /// The same links between nodes with other names; those of a node without a name are left out.
+    pub(crate) fn renamed(&self, name: impl Fn(NodeId) -> Option<NodeId>) -> LinkSet {
+        let renamed = |(from, to)| Some((name(from)?, name(to)?));
+        self.iter().filter_map(renamed).collect()
     }
 
     /// Whether this link is one of them.

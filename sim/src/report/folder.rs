@@ -1,16 +1,15 @@
 //! The failure folder: everything about one failing run, in one place.
 
-use super::timeline::{Timeline, timeline};
+use super::explain::{conditions, explanation};
 use crate::case::{Case, Report};
 use crate::replay::ReplayError;
-use crate::run::{Finding, Script, Verdict};
+use crate::run::{Script, Verdict};
 use crate::world::TraceDetail;
 use serde_json::Value;
-use splitbrain_core::{Seed, Time};
+use splitbrain_core::Seed;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// A failing run that was written down.
 #[derive(Clone, Debug)]
@@ -19,15 +18,9 @@ pub struct FailureFolder {
     pub folder: PathBuf,
     /// The replay file in it.
     pub replay: PathBuf,
-    /// The timeline of what led to the finding, as it stands in the report.
-    pub timeline: String,
+    /// The timeline of what led to the finding and the finding in words, as they stand in the report.
+    pub explanation: String,
 }
-
-/// How long before the finding the timeline begins.
-const LEAD_IN: Duration = Duration::from_secs(5);
-
-/// A run with at most so many faults and operations is shown whole.
-const SMALL: usize = 20;
 
 /// Runs the seed once more, loudly, and writes `replay.json`, `history.jsonl`, `trace.txt` and `report.txt` into
 /// `<dir>/<scenario>-<seed>/`. `None` if the seed does not fail.
@@ -93,60 +86,34 @@ pub fn write_run(
         let _ = writeln!(lines, "{event}");
     }
     write("trace.txt", lines.as_bytes())?;
-    let timeline = timeline_of(case, &report, finding);
-    let text = describe(case, &report, finding, &timeline, &replay);
+    let explanation = explanation(case, &report);
+    let text = describe(case, &report, &explanation, &replay);
     write("report.txt", text.as_bytes())?;
     Ok(Some(FailureFolder {
         folder: folder.to_owned(),
         replay,
-        timeline,
+        explanation,
     }))
 }
 
-/// The timeline of what led to the finding; of a small run, all of it.
-pub(crate) fn timeline_of(case: &dyn Case, report: &Report, finding: &Finding) -> String {
-    let Some(trace) = &report.trace else {
-        return String::new();
-    };
-    // Of a small run, everything is shown.
-    let begun = report.operations.as_ref().map_or(0, Vec::len);
-    let small = begun + report.faults.len() <= SMALL;
-    let from = if small {
-        Time::ZERO
-    } else {
-        Time::ZERO.max(finding.at - LEAD_IN)
-    };
-    let what = Timeline {
-        nodes: case.servers(),
-        from,
-        until: finding.at,
-        operations: small,
-        rows_max: 60,
-        width: 110,
-        finding: Some(finding),
-    };
-    timeline(trace, &what)
-}
-
-fn describe(
-    case: &dyn Case,
-    report: &Report,
-    finding: &Finding,
-    timeline: &str,
-    replay: &Path,
-) -> String {
+fn describe(case: &dyn Case, report: &Report, explanation: &str, replay: &Path) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "{}: {}\n", case.name(), case.summary());
     let _ = writeln!(
         text,
-        "seed {}, {} after {} of virtual time:",
-        report.seed, finding.property, finding.at
+        "seed {}, {} in the safety phase",
+        report.seed,
+        case.duration()
     );
-    let _ = writeln!(text, "{}\n", finding.what);
+    let _ = writeln!(text, "{}\n", conditions(case));
     if let Some(swarm) = &report.swarm {
         let _ = writeln!(text, "this seed drew: {swarm}\n");
     }
-    let _ = writeln!(text, "faults:");
+    if report.faults.is_empty() {
+        let _ = writeln!(text, "no faults");
+    } else {
+        let _ = writeln!(text, "faults:");
+    }
     for injection in &report.faults {
         let _ = writeln!(
             text,
@@ -158,7 +125,7 @@ fn describe(
     }
     let _ = writeln!(
         text,
-        "\n{timeline}\nreplay: splitbrain replay {}",
+        "\n{explanation}\nreplay: splitbrain replay {}",
         replay.display()
     );
     text

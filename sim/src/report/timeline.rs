@@ -1,5 +1,6 @@
 //! A run as a picture in text: time goes down, one column per node.
 
+use crate::protocol::Contradiction;
 use crate::run::Finding;
 use crate::world::{Trace, TraceEvent, What};
 use splitbrain_core::{NodeId, Time};
@@ -17,12 +18,17 @@ pub struct Timeline<'a> {
     pub until: Time,
     /// Whether to show client operations.
     pub operations: bool,
-    /// At most so many rows; of more, the last ones, as the end is where it went wrong.
+    /// Operations that are shown in any case and marked, with their place in the counterexample: `*1`, `*2`; or, where they
+    /// are only mentioned in it, with `*`.
+    pub marked: Option<&'a Contradiction>,
+    /// At most so many rows; of more, the last ones and those that are marked, as the end is where it went wrong.
     pub rows_max: usize,
     /// The width of the whole picture in characters.
     pub width: usize,
     /// What was found, for the last row.
     pub finding: Option<&'a Finding>,
+    /// What to say of the nodes under that; nothing if this is empty.
+    pub states: &'a [String],
 }
 
 const TIME_WIDTH: usize = 9;
@@ -41,8 +47,7 @@ enum Row {
 pub fn timeline(trace: &Trace, what: &Timeline<'_>) -> String {
     let column = (what.width.saturating_sub(TIME_WIDTH + 2) / what.nodes.max(1)).max(COLUMN_MIN);
     let mut rows = rows(trace, what);
-    let left_out = rows.len().saturating_sub(what.rows_max);
-    rows.drain(..left_out);
+    let left_out = leave_out(&mut rows, what.rows_max);
     let header = (0..what.nodes)
         .map(|index| (index, NodeId::from_index(index).to_string()))
         .collect();
@@ -77,7 +82,7 @@ pub fn timeline(trace: &Trace, what: &Timeline<'_>) -> String {
             ' ',
         );
     }
-    for (at, row) in &rows {
+    for Line { at, row, .. } in &rows {
         draw(&mut picture, &at.to_string(), row, what.nodes, column, '|');
     }
     if let Some(finding) = what.finding {
@@ -91,7 +96,64 @@ pub fn timeline(trace: &Trace, what: &Timeline<'_>) -> String {
             '|',
         );
     }
+    let states = what.states.iter().take(what.nodes).cloned().enumerate();
+    let states: BTreeMap<usize, String> = states.filter(|(_, words)| !words.is_empty()).collect();
+    if !states.is_empty() {
+        draw(
+            &mut picture,
+            "then",
+            &Row::Cells(states),
+            what.nodes,
+            column,
+            '|',
+        );
+    }
     picture
+}
+
+/// Leaves out the earliest rows that are not marked, so that at most so many are left. Returns how many.
+fn leave_out(rows: &mut Vec<Line>, rows_max: usize) -> usize {
+    let mut too_many = rows.len().saturating_sub(rows_max);
+    let before = rows.len();
+    rows.retain(|line| {
+        let left_out = too_many > 0 && !line.marked;
+        too_many -= usize::from(left_out);
+        !left_out
+    });
+    before - rows.len()
+}
+
+/// The marks of operations, by event: where they begin and where they end.
+fn marks(trace: &Trace, marked: &Contradiction) -> BTreeMap<usize, String> {
+    let mark = |operation: usize| {
+        let mut operations = marked.operations.iter();
+        let place = operations.position(|&marked| marked == operation);
+        let mentioned = marked.mentioned.contains(&operation);
+        place
+            .map(|place| format!("*{} ", place + 1))
+            .or_else(|| mentioned.then(|| "* ".to_owned()))
+    };
+    let mut marks = BTreeMap::new();
+    let mut open = BTreeMap::new();
+    let mut operations = 0;
+    for (index, event) in trace.events.iter().enumerate() {
+        match &event.what {
+            What::Invoke { process, .. } => {
+                if let Some(mark) = mark(operations) {
+                    marks.insert(index, mark.clone());
+                    open.insert(*process, mark);
+                }
+                operations += 1;
+            }
+            What::End { process, .. } => {
+                if let Some(mark) = open.remove(process) {
+                    marks.insert(index, mark);
+                }
+            }
+            _ => {}
+        }
+    }
+    marks
 }
 
 /// What each node had said last when the picture begins, unless it was down.
@@ -107,16 +169,27 @@ fn before(trace: &Trace, what: &Timeline<'_>) -> BTreeMap<usize, String> {
     said
 }
 
-fn rows(trace: &Trace, what: &Timeline<'_>) -> Vec<(Time, Row)> {
-    let mut rows: Vec<(Time, Row)> = Vec::new();
+/// A row with its time.
+#[derive(Debug)]
+struct Line {
+    at: Time,
+    row: Row,
+    /// It is about a marked operation.
+    marked: bool,
+}
+
+fn rows(trace: &Trace, what: &Timeline<'_>) -> Vec<Line> {
+    let mut rows: Vec<Line> = Vec::new();
+    let marks = what.marked.map(|marked| marks(trace, marked));
+    let marks = marks.unwrap_or_default();
     // The column of the last row, if one node alone spoke in it: what it adds at the same instant joins that row.
     let mut speaking = None;
-    for event in trace
-        .events
-        .iter()
-        .filter(|event| (what.from..=what.until).contains(&event.at))
-    {
-        let Some(row) = row(event, what) else {
+    for (index, event) in trace.events.iter().enumerate() {
+        if !(what.from..=what.until).contains(&event.at) {
+            continue;
+        }
+        let mark = marks.get(&index).map(String::as_str);
+        let Some(row) = row(event, mark, what) else {
             continue;
         };
         let speaks = match &row {
@@ -126,21 +199,32 @@ fn rows(trace: &Trace, what: &Timeline<'_>) -> Vec<(Time, Row)> {
             Row::Across(..) => None,
         };
         match (rows.last_mut(), row) {
-            (Some((_, Row::Cells(said))), Row::Cells(more))
-                if speaks.is_some() && speaks == speaking =>
-            {
+            (
+                Some(Line {
+                    row: Row::Cells(said),
+                    marked,
+                    ..
+                }),
+                Row::Cells(more),
+            ) if speaks.is_some() && speaks == speaking => {
+                *marked |= mark.is_some();
                 for (column, words) in more {
                     let _ = write!(said.entry(column).or_default(), ", {words}");
                 }
             }
-            (_, row) => rows.push((event.at, row)),
+            (_, row) => rows.push(Line {
+                at: event.at,
+                row,
+                marked: mark.is_some(),
+            }),
         }
         speaking = speaks;
     }
     rows
 }
 
-fn row(event: &TraceEvent, what: &Timeline<'_>) -> Option<Row> {
+fn row(event: &TraceEvent, mark: Option<&str>, what: &Timeline<'_>) -> Option<Row> {
+    let operations = what.operations || mark.is_some();
     let (node, words) = match &event.what {
         What::Fault { words, .. } => return Some(Row::Across(format!("== {words} "), '=')),
         What::Note { node, words } if node.index() < what.nodes => (*node, words.clone()),
@@ -148,36 +232,43 @@ fn row(event: &TraceEvent, what: &Timeline<'_>) -> Option<Row> {
             node,
             incarnation: 1..,
         } if node.index() < what.nodes => (*node, "restarts".to_owned()),
-        What::Invoke { node, process, op } if what.operations => {
+        What::Invoke { node, process, op } if operations => {
             (*node, format!("{process} invokes {op}"))
         }
         What::End {
             node,
             process,
             outcome,
-        } if what.operations => (*node, format!("{process} {outcome}")),
+        } if operations => (*node, format!("{process} {outcome}")),
         _ => return None,
     };
+    let mark = mark.unwrap_or_default();
     if node.index() < what.nodes {
-        Some(Row::Cells(BTreeMap::from([(node.index(), words)])))
+        Some(Row::Cells(BTreeMap::from([(
+            node.index(),
+            format!("{mark}{words}"),
+        )])))
     } else {
         // A client without a column speaks across all of them, by name.
-        Some(Row::Across(format!("{node}: {words}"), ' '))
+        Some(Row::Across(format!("{mark}{node}: {words}"), ' '))
     }
 }
 
 fn draw(picture: &mut String, time: &str, row: &Row, nodes: usize, column: usize, empty: char) {
     let cells = match row {
         Row::Across(words, fill) => {
-            let length = words.chars().count();
-            let filled = words.chars().chain(std::iter::repeat_n(
-                *fill,
-                (column * nodes).saturating_sub(length),
-            ));
-            return put(
-                picture,
-                &format!("{time:>TIME_WIDTH$}  {}", filled.collect::<String>()),
-            );
+            let width = column * nodes;
+            let lines = wrap(words, width);
+            for (number, line) in (1..).zip(&lines) {
+                // What fills the line stands after the last word, and a space before it.
+                let fills = number == lines.len() && line.chars().count() + 1 < width;
+                let fill = if fills { *fill } else { ' ' };
+                let rest = width.saturating_sub(line.chars().count() + 1);
+                let rest: String = std::iter::repeat_n(fill, rest).collect();
+                let time = if number == 1 { time } else { "" };
+                put(picture, &format!("{time:>TIME_WIDTH$}  {line} {rest}"));
+            }
+            return;
         }
         Row::Cells(cells) => cells,
     };
@@ -241,20 +332,12 @@ mod tests {
                 incarnation: 0,
             },
         );
-        push(
-            10,
-            What::Note {
-                node: n(2),
-                words: "becomes coordinator".into(),
-            },
-        );
-        push(
-            12,
-            What::Note {
-                node: n(1),
-                words: "obeys n3".into(),
-            },
-        );
+        let note = |node, words: &str| What::Note {
+            node,
+            words: words.to_owned(),
+        };
+        push(10, note(n(2), "becomes coordinator"));
+        push(12, note(n(1), "obeys n3"));
         push(
             2000,
             What::Fault {
@@ -301,9 +384,11 @@ mod tests {
             from: Time::from_millis(100),
             until: Time::MAX,
             operations: true,
+            marked: None,
             rows_max: 20,
             width: 72,
             finding: Some(&finding),
+            states: &[],
         };
         insta::assert_snapshot!(timeline(&trace, &all), @r"
           time  n1                  n2                  n3

@@ -5,7 +5,7 @@ use super::clients::Clients;
 use super::verdict::{Finding, Unknown, Verdict};
 use super::{CHECK_BUDGET_STEPS, FaultSource, Run, Script};
 use crate::nemesis::Nemesis;
-use crate::protocol::{Judgement, OpOf, Protocol, WorldOf};
+use crate::protocol::{Contradiction, Judgement, OpOf, Protocol, WorldOf};
 use crate::scenario::ScenarioOf;
 use crate::world::{Stats, Stop, World, WorldConfig};
 use splitbrain_core::{Invariant, NodeId, Seed, Status, Time};
@@ -32,6 +32,8 @@ pub(super) struct Running<'a, P: Protocol> {
     leaders: u64,
     /// What had happened by the end of the safety phase: what is healed proves nothing about what is broken.
     safety_stats: Stats,
+    /// The operations that were found to contradict each other.
+    contradiction: Contradiction,
     /// Why nobody could have converged, if nobody could.
     unrecoverable: Option<String>,
 }
@@ -90,6 +92,7 @@ impl<'a, P: Protocol> Running<'a, P> {
             leader: None,
             leaders: 0,
             safety_stats: Stats::default(),
+            contradiction: Contradiction::default(),
             unrecoverable: None,
         }
     }
@@ -279,13 +282,19 @@ impl<'a, P: Protocol> Running<'a, P> {
     }
 
     /// The verdict on a run in which no invariant was violated.
-    pub(super) fn judge(&self) -> Verdict {
+    pub(super) fn judge(&mut self) -> Verdict {
         if let Some(property) =
             P::HISTORY_PROPERTY.filter(|property| !skipped(self.scenario, property))
         {
             match P::judge(self.world.history(), CHECK_BUDGET_STEPS) {
                 Judgement::Valid => {}
-                Judgement::Invalid(what) => return Verdict::Invalid(self.finding(property, what)),
+                Judgement::Invalid {
+                    what,
+                    contradiction,
+                } => {
+                    self.contradiction = contradiction;
+                    return Verdict::Invalid(self.finding(property, what));
+                }
                 Judgement::Unknown(why) => return Verdict::Unknown(Unknown::GaveUp(why)),
             }
         }
@@ -309,7 +318,23 @@ impl<'a, P: Protocol> Running<'a, P> {
         ))
     }
 
+    /// What each node says of its state.
+    fn states(&self) -> Vec<String> {
+        let cluster = self.world.cluster();
+        let state = |node| match (cluster.status(node), cluster.node(node)) {
+            (Status::Paused, Some(state)) => {
+                P::state_in_words(state).map(|words| format!("paused: {words}"))
+            }
+            (_, Some(state)) => P::state_in_words(state),
+            (_, None) => Some("down".to_owned()),
+        };
+        let nodes = (0..cluster.len()).map(NodeId::from_index);
+        nodes.map(|node| state(node).unwrap_or_default()).collect()
+    }
+
     pub(super) fn finish(mut self, verdict: Verdict) -> Run<P> {
+        let trace = self.world.take_trace();
+        let states = trace.as_ref().map(|_| self.states());
         Run {
             seed: self.seed,
             verdict,
@@ -323,7 +348,9 @@ impl<'a, P: Protocol> Running<'a, P> {
             },
             faults: self.faults.injected,
             operations: self.clients.begun,
-            trace: self.world.take_trace(),
+            contradiction: self.contradiction,
+            states,
+            trace,
             history: self.world.into_history(),
         }
     }

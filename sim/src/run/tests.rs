@@ -1,5 +1,7 @@
 //! Whole runs of a protocol that can be told to misbehave, each in one way.
 
+mod report;
+
 use crate::campaign::{Campaign, Met, Watch};
 use crate::case::{Case, ProtocolEntry};
 use crate::protocol::{HistoryOf, Judgement, Protocol};
@@ -32,6 +34,7 @@ enum Quirk {
     MuteAfterHealing,
     NeverConverge,
     Lie,
+    Forget,
     Unsure,
     NotReady,
     PanickingInvariant,
@@ -100,6 +103,9 @@ impl Node for Single {
             Op::Write(value) => {
                 probe!(cx, "a value was written");
                 self.value = Some(value);
+                if self.quirk == Quirk::Forget {
+                    return cx.complete(id, Outcome::Ok(Ret::Written));
+                }
                 cx.append(value);
                 cx.sync();
                 cx.complete(id, Outcome::Ok(Ret::Written));
@@ -169,6 +175,9 @@ impl Protocol for Singles {
     }
     fn invariants(settings: &Settings) -> Vec<Box<dyn Invariant<Single>>> {
         vec![Box::new(Broken(settings.quirk))]
+    }
+    fn state_in_words(node: &Single) -> Option<String> {
+        Some(format!("holds {:?}", node.value))
     }
     fn judge(history: &HistoryOf<Self>, budget_steps: u64) -> Judgement {
         Judgement::of(&Register, history, budget_steps)

@@ -240,7 +240,22 @@ impl Budget {
 
     /// How many of so many servers.
     pub(crate) fn disks(self, servers: usize) -> usize {
-        self.disks.map_or(servers.saturating_sub(1) / 2, Count::get)
+        self.disks.map_or(Budget::minority(servers), Count::get)
+    }
+
+    /// As many as possible that are fewer than half.
+    fn minority(servers: usize) -> usize {
+        servers.saturating_sub(1) / 2
+    }
+
+    /// For a cluster of one server less than so many: what was fewer than half of them stays fewer than half.
+    pub(crate) fn for_one_less(&mut self, servers: usize) {
+        let Some(disks) = self.disks else { return };
+        let then = Budget::minority(servers.saturating_sub(1));
+        if (then + 1..=Budget::minority(servers)).contains(&disks.get()) {
+            // By default it is the most that is fewer than half.
+            self.disks = None;
+        }
     }
 }
 
@@ -277,4 +292,29 @@ pub enum ExpectedVerdict {
     Violation,
     /// So much is destroyed that no cluster could be live afterwards; what was safe before must still be.
     Unrecoverable,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether too much may be destroyed is the same in the smaller cluster.
+    #[test]
+    fn the_budget_of_disks_means_the_same_with_one_server_less() {
+        for servers in 2..9 {
+            for disks in [None, Some(0), Some(1), Some(2), Some(3), Some(4), Some(9)] {
+                let mut budget = Budget {
+                    disks: disks.map(Count),
+                };
+                let is_minority = |budget: Budget, servers| budget.disks(servers) * 2 < servers;
+                let before = is_minority(budget, servers);
+                budget.for_one_less(servers);
+                if before {
+                    assert!(is_minority(budget, servers - 1), "{disks:?} of {servers}");
+                } else {
+                    assert_eq!(budget.disks.map(|Count(disks)| disks), disks);
+                }
+            }
+        }
+    }
 }

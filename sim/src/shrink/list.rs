@@ -1,10 +1,10 @@
-//! The pure parts: smaller lists, milder faults.
+//! The pure parts: shorter lists and scripts.
 
-use crate::fault::{Fault, Injection};
+use super::faults;
 use crate::run::{Request, Script};
 use crate::span::Span;
 use serde_json::Value;
-use std::time::Duration;
+use splitbrain_core::NodeId;
 
 /// The list without `size` items from this place on.
 pub(super) fn without<T: Clone>(items: &[T], place: usize, size: usize) -> Vec<T> {
@@ -12,57 +12,96 @@ pub(super) fn without<T: Clone>(items: &[T], place: usize, size: usize) -> Vec<T
     [&items[..place], &items[end..]].concat()
 }
 
-/// The same fault, done to one node less or for a shorter time; the mildest first.
-pub(super) fn milder(injection: &Injection) -> Vec<Injection> {
-    let mut milder = Vec::new();
-    let nodes = injection.fault.nodes();
-    let is_partition = matches!(injection.fault, Fault::Partition { .. });
-    if nodes.len() > 1 && !is_partition {
-        for &spared in &nodes {
-            let mut less = injection.clone();
-            less.fault.retain(|node| node != spared);
-            milder.push(less);
-        }
+/// The decisions that come before this time.
+pub(super) fn before(script: &Script<Value>, end: Span) -> Script<Value> {
+    let mut script = script.clone();
+    if let Some(faults) = &mut script.faults {
+        faults.retain(|fault| fault.at < end);
     }
-    let ms = injection.lasting.0.as_millis() as u64;
-    for shorter in [ms / 8, ms / 2, ms - ms / 4].map(round) {
-        if shorter > 0 && shorter < ms {
-            milder.push(Injection {
-                lasting: Span(Duration::from_millis(shorter)),
-                ..injection.clone()
-            });
-        }
+    if let Some(operations) = &mut script.operations {
+        operations.retain(|operation| operation.at < end);
     }
-    milder
+    script
 }
 
-/// To two digits: a person reads `1.2s` faster than `1.237s`, and nothing depends on the rest.
-fn round(ms: u64) -> u64 {
-    let unit = 10_u64.pow(ms.checked_ilog10().unwrap_or(0).saturating_sub(1));
-    ms / unit * unit
+/// When the last decision is made.
+pub(super) fn last_decision(script: &Script<Value>) -> Span {
+    let faults = super::faults_of(script).iter().map(|fault| fault.at);
+    let operations = super::operations_of(script)
+        .iter()
+        .map(|operation| operation.at);
+    faults.chain(operations).max().unwrap_or_default()
 }
 
-/// The script for a cluster without its last client (the node with this index), if that client does nothing in it.
-pub(super) fn without_client(
-    mut script: Script<Value>,
-    client: u32,
-    node: usize,
-) -> Option<Script<Value>> {
-    let idle =
-        |requests: &Vec<Request<Value>>| requests.iter().all(|request| request.client != client);
-    if !script.operations.as_ref().is_none_or(idle) {
-        return None;
+/// The decisions, all so much earlier that the first one is made in half the time, and how much that is.
+pub(super) fn earlier(script: &Script<Value>) -> (Script<Value>, Span) {
+    let mut script = script.clone();
+    let faults = script
+        .faults
+        .iter_mut()
+        .flatten()
+        .map(|fault| &mut fault.at);
+    let operations = script.operations.iter_mut().flatten();
+    let mut times: Vec<&mut Span> = faults
+        .chain(operations.map(|operation| &mut operation.at))
+        .collect();
+    let first = times.iter().map(|at| at.0.as_millis() as u64).min();
+    let by = Span::from_millis(first.unwrap_or(0).div_ceil(2));
+    for at in &mut times {
+        at.0 = at.0.saturating_sub(by.0);
     }
-    for injection in script.faults.iter_mut().flatten() {
-        injection.fault.retain(|id| id.index() != node);
+    (script, by)
+}
+
+/// The name of a node when another one is gone and those behind it have moved up; `None` if it is the one.
+pub(super) fn moved_up(node: NodeId, gone: NodeId) -> Option<NodeId> {
+    match node.cmp(&gone) {
+        std::cmp::Ordering::Less => Some(node),
+        std::cmp::Ordering::Equal => None,
+        std::cmp::Ordering::Greater => Some(NodeId::from_index(node.index() - 1)),
     }
-    Some(script)
+}
+
+/// The script for a cluster without this node. Operations begin at the nodes `invoked_at`, and in the smaller
+/// cluster at `invoked_then`; those of a node that is gone are left out.
+pub(super) fn without_node(
+    script: &Script<Value>,
+    gone: NodeId,
+    invoked_at: &[NodeId],
+    invoked_then: &[NodeId],
+) -> Script<Value> {
+    let client = |client: u32| {
+        let node = moved_up(*invoked_at.get(client as usize)?, gone)?;
+        let place = invoked_then.iter().position(|&then| then == node)?;
+        u32::try_from(place).ok()
+    };
+    let operation = |request: &Request<Value>| {
+        Some(Request {
+            client: client(request.client)?,
+            ..request.clone()
+        })
+    };
+    let fault = |injection: &crate::Injection| {
+        Some(crate::Injection {
+            fault: faults::without_node(&injection.fault, gone)?,
+            ..injection.clone()
+        })
+    };
+    Script {
+        faults: script
+            .faults
+            .as_ref()
+            .map(|faults| faults.iter().filter_map(fault).collect()),
+        operations: script
+            .operations
+            .as_ref()
+            .map(|operations| operations.iter().filter_map(operation).collect()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use splitbrain_core::NodeId;
 
     #[test]
     fn lists_lose_what_they_are_told_to() {
@@ -73,34 +112,25 @@ mod tests {
     }
 
     #[test]
-    fn milder_is_always_less() {
-        let nodes: Vec<NodeId> = (0..3).map(NodeId::from_index).collect();
-        let crash = Injection {
+    fn clients_keep_their_operations_when_a_node_before_them_is_gone() {
+        let n = NodeId::from_index;
+        let request = |client| Request {
             at: Span::from_secs(1),
-            lasting: Span::from_millis(1237),
-            fault: Fault::Pause { nodes },
+            client,
+            op: Value::from(client),
         };
-        let milder = milder(&crash);
-        let nodes: Vec<usize> = milder
-            .iter()
-            .map(|milder| milder.fault.nodes().len())
-            .collect();
-        assert_eq!(nodes, [2, 2, 2, 3, 3, 3]);
-        let lasting: Vec<String> = milder
-            .iter()
-            .map(|milder| milder.lasting.to_string())
-            .collect();
-        assert_eq!(lasting[3..], ["150ms", "610ms", "920ms"]);
-        let shortest = Injection {
-            lasting: Span::from_millis(1),
-            ..milder[3].clone()
+        let script = Script {
+            faults: None,
+            operations: Some(vec![request(0), request(1)]),
         };
-        assert!(
-            super::milder(&Injection {
-                fault: Fault::Pause { nodes: vec![] },
-                ..shortest
-            })
-            .is_empty()
+        // Two servers and two clients: first a server goes, then a client.
+        let server_gone = without_node(&script, n(0), &[n(2), n(3)], &[n(1), n(2)]);
+        assert_eq!(server_gone, script);
+        let client_gone = without_node(&script, n(2), &[n(2), n(3)], &[n(2)]);
+        let left = client_gone.operations.unwrap();
+        assert_eq!(
+            (left.len(), left[0].client, &left[0].op),
+            (1, 0, &Value::from(1))
         );
     }
 }

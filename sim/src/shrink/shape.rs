@@ -1,7 +1,7 @@
 //! What a failure looks like from afar: enough to tell two faults in the code apart, too little to tell two seeds that
 //! show the same one.
 
-use super::{faults, operations, shrink};
+use super::{faults_of, operations_of, shrink};
 use crate::case::Case;
 use crate::run::{Script, Verdict};
 use crate::world::TraceDetail;
@@ -11,9 +11,9 @@ use splitbrain_core::Seed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// How many runs are spent on the shape of a failure. Fixed, as the shape depends on it: most of what can be left out
-/// is left out by then, and a run that was cut short is a quick one.
-pub const SHAPE_BUDGET_RUNS: u64 = 200;
+/// How many steps (events of the runs it takes) are spent on the shape of a failure. Fixed, as the shape depends on it: most
+/// of what can be left out is left out by then, and a run that was cut short takes few.
+pub const SHAPE_BUDGET_STEPS: u64 = 1_000_000;
 
 /// The shape of a schedule: which faults, done to how many servers, and which operations; not when, to whom, in what
 /// order, for how long, with what keys and values. Operations that could as well be of another kind are of the first
@@ -38,7 +38,7 @@ pub struct FaultShape {
 }
 
 impl FailureShape {
-    /// The shape of a failing seed: its run is made small in at most about [`SHAPE_BUDGET_RUNS`] runs, which is not
+    /// The shape of a failing seed: its run is made small in at most [`SHAPE_BUDGET_STEPS`] steps, which is not
     /// as small as can be, and looked at from afar, which takes a few runs more. The same whatever the number of threads.
     ///
     /// `None` if a schedule alone does not show the failure, as with one of the harness itself.
@@ -51,11 +51,11 @@ impl FailureShape {
             seed,
             &script,
             property,
-            SHAPE_BUDGET_RUNS,
+            SHAPE_BUDGET_STEPS,
             &mut |_, _| {},
         )?;
         let violates = |script: &Script<Value>| {
-            let verdict = shrunk.case.run(seed, script, None).verdict;
+            let verdict = shrunk.case.run(shrunk.seed, script, None).verdict;
             matches!(verdict, Verdict::Invalid(finding) if finding.property == property)
         };
         let plain = with_plain_operations(&shrunk.script, &script, violates);
@@ -87,9 +87,9 @@ impl FailureShape {
                 .filter(|node| node.index() < servers)
                 .count(),
         };
-        let mut faults: Vec<FaultShape> = faults(script).iter().map(fault).collect();
+        let mut faults: Vec<FaultShape> = faults_of(script).iter().map(fault).collect();
         faults.sort();
-        let operations = operations(script)
+        let operations = operations_of(script)
             .iter()
             .map(|request| kind(&request.op).to_owned())
             .collect();
@@ -105,12 +105,12 @@ fn with_plain_operations(
     violates: impl Fn(&Script<Value>) -> bool,
 ) -> Script<Value> {
     let mut samples: BTreeMap<&str, &Value> = BTreeMap::new();
-    for request in operations(drawn) {
+    for request in operations_of(drawn) {
         samples.entry(kind(&request.op)).or_insert(&request.op);
     }
     let mut plain = script.clone();
     for (&name, _) in samples.iter().rev() {
-        if operations(&plain)
+        if operations_of(&plain)
             .iter()
             .all(|request| kind(&request.op) != name)
         {
@@ -308,7 +308,7 @@ mod tests {
         let left = script(vec![], &[r#"{"put":2}"#, r#""get""#]);
         let kinds = |violates: &dyn Fn(&[&str]) -> bool| {
             let of = |script: &Script<Value>| {
-                let names: Vec<String> = operations(script)
+                let names: Vec<String> = operations_of(script)
                     .iter()
                     .map(|request| kind(&request.op).to_owned())
                     .collect();
