@@ -9,6 +9,7 @@ mod spec;
 mod validate;
 
 pub use error::ScenarioError;
+pub(crate) use error::one_line;
 pub use fault::{FaultKind, FaultSpec, UnsyncedKind, Victims};
 pub use load::{Head, head};
 pub(crate) use load::{Invalid, from_toml};

@@ -50,6 +50,13 @@ impl<N: Node> World<N> {
                     events: self.events_this_instant,
                 };
             }
+            let waiting = self.queue.len() + self.clogged.len();
+            if self.stats.events >= self.events_max || waiting > self.waiting_max {
+                return Stop::Exhausted {
+                    events: self.stats.events,
+                    waiting,
+                };
+            }
             if !self.ended.is_empty() {
                 return Stop::Ended;
             }

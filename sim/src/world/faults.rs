@@ -182,12 +182,17 @@ impl<N: Node> World<N> {
         let Some(process) = self.processes.get_mut(node.index()) else {
             return;
         };
+        if by_ppm == 0 {
+            return;
+        }
         self.true_clocks = false;
         let now = self.now;
-        // What is left of a timer is left on the node's own clock.
+        // What is left of a timer is left on the node's own clock. One that has run out, and waits for its process to be
+        // resumed, keeps its place among all that waits.
         let left: Vec<(N::Timer, Duration)> = process
             .timers
             .armed()
+            .filter(|&(_, deadline)| deadline > now)
             .map(|(timer, deadline)| {
                 let shown = process.clock.monotonic(deadline);
                 (timer, shown.since(process.clock.monotonic(now)))

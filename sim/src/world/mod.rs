@@ -85,6 +85,13 @@ pub enum Stop {
         /// How many events there were at this instant.
         events: u32,
     },
+    /// So much happened, or is to happen, that the run is given up.
+    Exhausted {
+        /// How many events there were.
+        events: u64,
+        /// How many wait.
+        waiting: usize,
+    },
 }
 
 /// How an operation ended: what [`World::take_ended`] returns.
@@ -105,6 +112,10 @@ pub struct WorldConfig {
     pub sync_latency: Latency,
     /// More events than this at one instant of virtual time are a livelock.
     pub events_per_instant_max: u32,
+    /// After so many events the run is [given up](Stop::Exhausted): a typing error in a scenario must not take for ever.
+    pub events_max: u64,
+    /// The same if so many wait in the queue: that is what takes memory.
+    pub waiting_max: usize,
 }
 
 /// Messages take 1 to 10 ms, a sync takes half a millisecond to two.
@@ -115,6 +126,8 @@ impl Default for WorldConfig {
             links: LinkProfile::default(),
             sync_latency: Latency::uniform(us(500), us(2000)),
             events_per_instant_max: 100_000,
+            events_max: 50_000_000,
+            waiting_max: 2_000_000,
         }
     }
 }
@@ -187,6 +200,8 @@ pub struct World<N: Node> {
     sync_delays: Delays,
     disk_key: u64,
     events_per_instant_max: u32,
+    events_max: u64,
+    waiting_max: usize,
     events_this_instant: u32,
     next_op: u64,
     open: Vec<OpenOp>,
@@ -234,6 +249,8 @@ impl<N: Node> World<N> {
             sync_delays: Delays::new(&config.sync_latency),
             disk_key: seed.key(Purpose::Disk),
             events_per_instant_max: config.events_per_instant_max,
+            events_max: config.events_max,
+            waiting_max: config.waiting_max,
             events_this_instant: 0,
             next_op: 0,
             open: Vec::new(),

@@ -368,3 +368,33 @@ fn a_crash_may_keep_or_tear_what_was_not_synced() {
         assert_eq!(world.stats().records_damaged, damaged);
     }
 }
+
+/// Found by a law in tests/laws.rs: what waits for a resume was put behind everything else that waits.
+#[test]
+fn a_timer_that_has_run_out_keeps_its_place_when_the_clock_drifts() {
+    let backlog = |ppm: i32| {
+        let mut world = world(vec![Step::Set(1, 5)], vec![Step::Send(0, 7)]);
+        run(&mut world, 1);
+        world.pause(A);
+        run(&mut world, 20);
+        world.drift(A, ppm);
+        run(&mut world, 30);
+        world.resume(A);
+        run(&mut world, 40);
+        seen(&world, A)
+    };
+    let expected = [
+        (0, Seen::Started(vec![])),
+        (30, Seen::Timer(1)),
+        (30, Seen::Message(7)),
+    ];
+    assert_eq!(backlog(0).last(), Some(&(30, Seen::Message(7))));
+    let order = |ppm| {
+        backlog(ppm)
+            .into_iter()
+            .map(|(_, what)| what)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(order(0), expected.map(|(_, what)| what));
+    assert_eq!(order(0), order(100_000));
+}

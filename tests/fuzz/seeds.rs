@@ -1,0 +1,250 @@
+//! Good files to begin with: all that are committed, and one for each kind of fault.
+
+use proptest::strategy::{Strategy as _, ValueTree as _};
+use proptest::test_runner::TestRunner;
+use splitbrain::run::Finding;
+use splitbrain::scenario::FaultKind;
+use splitbrain::strategy::Faults;
+use splitbrain::{Seed, Time};
+use splitbrain_scenarios::load;
+use std::fs;
+use std::path::Path;
+use std::sync::LazyLock;
+
+fn texts(folder: &str, extension: &str) -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files: Vec<_> = fs::read_dir(root.join(folder))
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .collect();
+    files.retain(|file| file.extension().is_some_and(|found| found == extension));
+    // The order in which a file system lists them is its own.
+    files.sort();
+    files
+        .iter()
+        .map(|file| fs::read_to_string(file).unwrap())
+        .collect()
+}
+
+pub(super) static SCENARIOS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let mut all = texts("../scenarios/raft", "toml");
+    all.extend(texts("../scenarios/bully", "toml"));
+    all.extend(FaultKind::ALL.map(of_kind));
+    all
+});
+
+pub(super) static REPLAYS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let mut all = texts("regressions", "json");
+    all.extend(FaultKind::ALL.map(replay_of_kind));
+    all
+});
+
+/// A scenario in which everything is said that can be said of this kind.
+fn of_kind(kind: FaultKind) -> String {
+    let more = match kind {
+        FaultKind::Partition => {
+            "shape = ['halves', 'bridge']\nin_flight = 'cut'\nflap = '20ms'\nuntil_behind = 5"
+        }
+        FaultKind::Degrade => {
+            "direction = 'in'\nlatency = { min = '1ms', mean = '50ms', tail = '1/10', tail_max = '1s' }\nloss = '1/10'\n\
+             duplication = '5%'\nbursts = { good = '1s', bad = '100ms', loss = '1/2' }\n\
+             capacity = { bytes_per_s = 10000, queue_bytes = 1000 }"
+        }
+        FaultKind::Clog | FaultKind::Swizzle => "direction = 'out'",
+        FaultKind::Crash => "unsynced = ['lost', 'kept', 'torn']\nspread = '100ms'",
+        FaultKind::CrashAt => "point = ['before-sync', 'after-send', 'role-change']",
+        FaultKind::Slow => "per_event = ['1ms', '5ms']",
+        FaultKind::Drift => "ppm = [-1000, 1000]",
+        FaultKind::Jump => "by_ms = [-1000, 1000]",
+        FaultKind::Strobe => "by_ms = [-1000, 1000]\nperiod = '5ms'",
+        FaultKind::SlowSync => "sync = { min = '10ms', mean = '100ms' }",
+        FaultKind::Wipe
+        | FaultKind::Pause
+        | FaultKind::FailSync
+        | FaultKind::FullDisk
+        | FaultKind::Corrupt => "spread = '50ms'",
+    };
+    let kind = kind.name();
+    format!(
+        "summary = 'to be made bad'\nprotocol = 'raft-kv'\nduration = '3s'\n[cluster]\nservers = 3\nclients = 2\n\
+         [network]\nlatency = {{ min = '1ms', mean = '5ms' }}\nloss = '1%'\n\
+         [[network.links]]\nfrom = 'n1'\nto = 'n2'\nloss = '1/3'\n\
+         [workload]\noperations = 50\nkeys = 2\nthink = '50ms'\n[budget]\ndisks = 1\n\
+         [[nemesis]]\nfault = '{kind}'\nevery = ['300ms', '1s']\nfrom = '500ms'\nuntil = '2500ms'\nchance = '1/2'\n\
+         lasting = ['100ms', '500ms']\nvictims = 'leader'\n{more}\n\
+         [[nemesis]]\nfault = '{kind}'\nat = ['1s', '2s']\nlasting = '200ms'\nvictims = 'n2'\n{more}\n\
+         [require]\nops_ok = 1\n[expect]\nverdict = 'valid'\n"
+    )
+}
+
+/// A replay with three faults of this kind.
+fn replay_of_kind(kind: FaultKind) -> String {
+    let sets = [
+        "duration=2s",
+        "cluster.servers=3",
+        "cluster.clients=2",
+        "workload.think=100ms",
+    ];
+    let case = load("raft/healthy", &sets.map(str::to_owned)).unwrap();
+    let strategy = Faults::of(&*case).kinds(&[kind]).at_most(6).schedule();
+    let mut runner = TestRunner::deterministic();
+    let mut trees = (0..100).map(|_| strategy.new_tree(&mut runner).unwrap().current());
+    let schedule = trees.find(|schedule| schedule.0.len() == 3).unwrap();
+    let mut report = schedule.run_traced(&*case, Seed(1));
+    // As drawn: some may have done nothing.
+    report.faults.clone_from(&schedule.0);
+    let finding = Finding {
+        property: "convergence".to_owned(),
+        what: "nothing".to_owned(),
+        at: Time::ZERO,
+    };
+    case.replay_json(&report, &finding).unwrap()
+}
+
+/// Good scenarios that say as much as a scenario may.
+pub(super) fn extremes() -> Vec<(&'static str, String)> {
+    let raft = |duration: &str, more: &str| {
+        format!(
+            "summary = 's'\nprotocol = 'raft-kv'\nduration = '{duration}'\nconverge_within = '1s'\n{more}"
+        )
+    };
+    let small = "[cluster]\nservers = 3\nclients = 1\n";
+    let large = "[cluster]\nservers = 99\nclients = 99\n";
+    let of = |kind: &str, keys: &str| {
+        format!("[[nemesis]]\nfault = '{kind}'\nvictims = 'one'\n{keys}\n")
+    };
+    let hour = "every = '2ms'\nlasting = '1h'";
+    vec![
+        ("198 nodes for an hour", raft("1h", large)),
+        (
+            "a message that takes an hour",
+            raft(
+                "1h",
+                &format!("{large}[network]\nlatency = {{ min = '1h', mean = '1h' }}"),
+            ),
+        ),
+        (
+            "a sync that takes an hour",
+            raft(
+                "1h",
+                &format!("{small}[network]\nsync = {{ min = '1h', mean = '1h' }}"),
+            ),
+        ),
+        (
+            "messages that take no time",
+            raft(
+                "1m",
+                &format!(
+                    "{small}[network]\nlatency = {{ min = '0s', mean = '0s' }}\nsync = {{ min = '0s', mean = '0s' }}"
+                ),
+            ),
+        ),
+        (
+            "a million operations",
+            raft(
+                "1h",
+                &format!("{small}[workload]\noperations = 1000000\nthink = '1ms'\n"),
+            ),
+        ),
+        (
+            "a fault every 2ms for an hour",
+            raft("1h", &(small.to_owned() + &of("pause", hour))),
+        ),
+        (
+            "links degraded every 2ms for an hour each",
+            raft(
+                "1h",
+                &(large.to_owned() + &of("degrade", &format!("{hour}\nloss = '1/2'"))),
+            ),
+        ),
+        (
+            "swizzles of 99 every 2ms",
+            raft(
+                "1m",
+                &(large.to_owned()
+                    + &of("swizzle", "every = '2ms'\nlasting = '1h'").replace("'one'", "'all'")),
+            ),
+        ),
+        (
+            "a partition that flaps every 1ms for an hour",
+            raft(
+                "1h",
+                &(small.to_owned() + &of("partition", "at = '1s'\nlasting = '1h'\nflap = '1ms'")),
+            ),
+        ),
+        (
+            "clocks that strobe every 1ms for an hour",
+            raft(
+                "10m",
+                &(small.to_owned()
+                    + &of(
+                        "strobe",
+                        "at = '1s'\nlasting = '1h'\nperiod = '1ms'\nby_ms = [-31536000000, 31536000000]",
+                    )),
+            ),
+        ),
+        (
+            "a clock ten times too fast",
+            raft(
+                "10m",
+                &(small.to_owned()
+                    + &of(
+                        "drift",
+                        "at = '1s'\nlasting = '1h'\nppm = [9000000, 9000000]",
+                    )
+                    .replace("'one'", "'all'")),
+            ),
+        ),
+        (
+            "bursts of 1ms on 198 nodes after an hour of silence",
+            raft(
+                "1h",
+                &(large.to_owned()
+                    + &of(
+                        "degrade",
+                        "at = '3599s'\nlasting = '1s'\nbursts = { good = '1ms', bad = '1ms' }",
+                    )
+                    .replace("'one'", "'all'")
+                    + "[settings]\nheartbeat_ms = 1000000\nelection_ms_min = 3600000\nelection_ms_max = 3600000\n"),
+            ),
+        ),
+        (
+            "a link of a byte a second",
+            raft(
+                "1h",
+                &format!(
+                    "{small}[network]\ncapacity = {{ bytes_per_s = 1, queue_bytes = 9223372036854775807 }}"
+                ),
+            ),
+        ),
+        (
+            "processes that take an hour for each event",
+            raft(
+                "1h",
+                &(small.to_owned()
+                    + &of("slow", "at = '1s'\nlasting = '1h'\nper_event = '1h'")
+                        .replace("'one'", "'all'")),
+            ),
+        ),
+        (
+            "ten thousand faults at one instant",
+            raft(
+                "10s",
+                &format!(
+                    "{small}{}",
+                    of(
+                        "degrade",
+                        &format!(
+                            "at = [{}]\nlasting = '5s'\nloss = '1/2'",
+                            "'1s',".repeat(10_000)
+                        )
+                    )
+                ),
+            ),
+        ),
+        (
+            "a heartbeat each millisecond",
+            raft("1h", &format!("{large}[settings]\nheartbeat_ms = 1\n")),
+        ),
+    ]
+}
