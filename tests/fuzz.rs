@@ -21,7 +21,7 @@ mod seeds;
 use mutate::{Format, Mutation, mutated, mutations};
 
 /// Of so many files that could be read, one is run.
-const RUN_ONE_IN: usize = 20;
+const RUN_ONE_IN: usize = 5;
 
 fn cases(usual: u32) -> u32 {
     let more = std::env::var("SPLITBRAIN_FUZZ_CASES").ok();
@@ -68,7 +68,7 @@ fn is_clear(error: &CatalogError, tally: &Tally) -> Result<(), TestCaseError> {
         cause = error.source();
     }
     prop_assert!(!text.contains(char::is_control), "not one line: {text:?}");
-    prop_assert!(text.len() < 20_000, "too long: {} bytes", text.len());
+    prop_assert!(text.len() < 5_000, "too long: {} bytes", text.len());
     let said = text.strip_prefix("fuzz.file");
     prop_assert!(
         said.is_some_and(|said| said.len() > 5),
@@ -186,7 +186,12 @@ fn replays() {
 /// What makes a run large, as far as files may say it: each is refused, or ends. One after the other, as they take memory.
 #[test]
 fn extremes_are_refused_or_end() {
+    let all = std::env::var("SPLITBRAIN_FUZZ_CASES").is_ok();
     for (what, text) in seeds::extremes() {
+        // A cluster of 198 nodes is many millions of events.
+        if text.contains(seeds::LARGE) && text.contains("'1h'") && !all {
+            continue;
+        }
         let started = Instant::now();
         let outcome = match scenario_from_bytes(text.into_bytes(), Path::new("fuzz.file"), &[]) {
             Ok(case) => {

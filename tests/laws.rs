@@ -3,6 +3,7 @@
 
 use proptest::prelude::*;
 use proptest::sample::Index;
+use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
 use splitbrain::case::{Case, Change, Report};
 use splitbrain::run::{Finding, Script, Verdict};
 use splitbrain::scenario::FaultKind;
@@ -141,7 +142,9 @@ proptest! {
         let removed = without.0.remove(left_out.index(schedule.0.len()));
         let with = schedule.run_traced(case, Seed(seed));
         let without = without.run_traced(case, Seed(seed));
-        if without_faults(&with) == without_faults(&without) {
+        // An operation that waited at a busy process began later, which is no line of the trace.
+        let waited_alike = with.stats.waited == without.stats.waited;
+        if waited_alike && without_faults(&with) == without_faults(&without) {
             no_effect::same(&with, &without, &removed)?;
         }
     }
@@ -157,7 +160,6 @@ proptest! {
     }
 }
 
-/// All kinds but those that end a node or cut it off from its disk: bully has none.
 fn bully_in_trouble() -> Box<dyn Case> {
     let skipped = "checks.skip=['agreement', 'one-leader-per-component', 'convergence']";
     scripted("bully/healthy", &["duration=8s", skipped])
@@ -203,15 +205,17 @@ proptest! {
     }
 }
 
-/// Of everything that can go wrong, one cut is all that the brain needs to split: either shrinker finds that out.
+/// Among clocks that nobody looks at, one cut is all that the brain needs to split: either shrinker finds that out.
 #[test]
 fn either_shrinker_finds_the_cut_that_splits_the_brain() {
     let case = bully_in_trouble();
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
+    let config = ProptestConfig {
         cases: 2_000,
         ..config(0)
-    });
-    let kinds = [FaultKind::Jump, FaultKind::Pause, FaultKind::Partition];
+    };
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    let kinds = [FaultKind::Jump, FaultKind::Strobe, FaultKind::Partition];
     let faults = Faults::of(&*case).kinds(&kinds);
     let first = std::cell::RefCell::new(None);
     let failure = runner.run(&faults.schedule(), |schedule| {
@@ -225,7 +229,7 @@ fn either_shrinker_finds_the_cut_that_splits_the_brain() {
         prop_assert!(finding.is_none());
         Ok(())
     });
-    let Err(proptest::test_runner::TestError::Fail(_, small)) = failure else {
+    let Err(TestError::Fail(_, small)) = failure else {
         panic!("bully does not split: {failure:?}");
     };
     assert_eq!(small.0.len(), 1, "{small:?}");

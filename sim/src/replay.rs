@@ -5,7 +5,7 @@ mod json;
 use crate::case::Report;
 use crate::protocol::{OpOf, Protocol};
 use crate::run::{Finding, Request, Script};
-use crate::scenario::{ScenarioOf, one_line};
+use crate::scenario::{self, ScenarioOf, one_line};
 use crate::{Injection, span::Span};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -237,6 +237,11 @@ pub(crate) fn parse<P: Protocol>(
             )));
         }
     }
+    scenario::validate_schedule(&parsed.faults, nodes).map_err(|what| ReplayError::Wrong {
+        file: file.to_owned(),
+        line: None,
+        message: format!("faults: {what}"),
+    })?;
     let replay = Replay {
         scenario: parsed.name,
         version: parsed.version,

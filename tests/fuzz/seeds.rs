@@ -101,6 +101,9 @@ fn replay_of_kind(kind: FaultKind) -> String {
     case.replay_json(&report, &finding).unwrap()
 }
 
+/// The largest cluster.
+pub(super) const LARGE: &str = "[cluster]\nservers = 99\nclients = 99\n";
+
 /// Good scenarios that say as much as a scenario may.
 pub(super) fn extremes() -> Vec<(&'static str, String)> {
     let raft = |duration: &str, more: &str| {
@@ -109,7 +112,7 @@ pub(super) fn extremes() -> Vec<(&'static str, String)> {
         )
     };
     let small = "[cluster]\nservers = 3\nclients = 1\n";
-    let large = "[cluster]\nservers = 99\nclients = 99\n";
+    let large = LARGE;
     let of = |kind: &str, keys: &str| {
         format!("[[nemesis]]\nfault = '{kind}'\nvictims = 'one'\n{keys}\n")
     };

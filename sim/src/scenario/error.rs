@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// No message is longer, in characters: it may quote what a file says, and a file may say much.
+/// No message is much longer, in bytes: it may quote what a file says, and a file may say much.
 const MESSAGE_MAX: usize = 4_000;
 
 /// The same message on one line that a terminal can show, whatever it quotes.
 pub(crate) fn one_line(message: &str) -> String {
     let mut line = String::new();
-    for (count, c) in message.trim_end().chars().enumerate() {
-        if count == MESSAGE_MAX {
+    for c in message.trim_end().chars() {
+        if line.len() >= MESSAGE_MAX {
             line.push_str("..");
             break;
         }
@@ -64,6 +64,6 @@ mod tests {
     fn a_message_is_one_line_however_long_and_odd_what_it_quotes() {
         assert_eq!(one_line("`a\nb\u{7}` is odd\n"), "`a; b\\u{7}` is odd");
         let long = one_line(&"\u{e9}".repeat(1_000_000));
-        assert_eq!(long.chars().count(), MESSAGE_MAX + 2);
+        assert_eq!(long.len(), MESSAGE_MAX + 2);
     }
 }

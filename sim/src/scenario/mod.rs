@@ -7,6 +7,7 @@ mod one_or_many;
 mod require;
 mod spec;
 mod validate;
+mod work;
 
 pub use error::ScenarioError;
 pub(crate) use error::one_line;
@@ -20,3 +21,4 @@ pub use spec::{
     ScenarioOf, WorkloadSpec,
 };
 pub(crate) use validate::validate;
+pub(crate) use work::validate_schedule;

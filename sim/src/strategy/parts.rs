@@ -6,6 +6,7 @@ use crate::world::{Point, Unsynced};
 use proptest::collection::btree_map;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
+use proptest::strategy::Union;
 use splitbrain_core::{NodeId, Purpose, Ratio, Seed};
 use std::collections::BTreeMap;
 
@@ -14,7 +15,8 @@ pub(super) fn ms(span: Span) -> u64 {
     span.0.as_millis() as u64
 }
 
-/// A time between these two. What is tried first to make it small is short and round: whole seconds, then tenths.
+/// A time between these two, round more often than not. What may be no time at all (since the start) is made rounder first,
+/// what may not (a length) shorter first.
 pub(super) fn span(least: Span, most: Span) -> BoxedStrategy<Span> {
     let (least, most) = (ms(least), ms(most).max(ms(least)));
     let multiples = |of: u64| {
@@ -25,8 +27,12 @@ pub(super) fn span(least: Span, most: Span) -> BoxedStrategy<Span> {
                 .boxed()
         })
     };
-    let choices = [1000, 100, 1].into_iter().filter_map(multiples);
-    proptest::strategy::Union::new(choices).boxed()
+    let units = if least == 0 {
+        [1000, 100, 1]
+    } else {
+        [1, 100, 1000]
+    };
+    Union::new(units.into_iter().filter_map(multiples)).boxed()
 }
 
 /// Some of these nodes, at least one.

@@ -2,6 +2,7 @@
 
 use super::disk::Mark;
 use super::probes::own;
+use super::process::Untold;
 use super::queue::{Position, Slot};
 use super::timers::Reached;
 use super::{
@@ -100,7 +101,6 @@ impl<N: Node> World<N> {
                     *self.queue.get_mut(slot) = Event::SyncFailed {
                         node,
                         incarnation,
-                        sync: mark.sync,
                         error,
                     };
                 }
@@ -127,9 +127,8 @@ impl<N: Node> World<N> {
             Event::SyncFailed {
                 node,
                 incarnation,
-                sync,
                 error,
-            } => self.sync_failed(node, incarnation, sync, error),
+            } => self.sync_failed(node, incarnation, error),
             Event::Start { node, incarnation } => self.start(node, incarnation),
             Event::Invoke {
                 node,
@@ -261,24 +260,18 @@ impl<N: Node> World<N> {
     /// The disk is done with a sync: it is durable, or it has failed; returns why.
     fn settle(&mut self, node: NodeId, mark: Mark) -> Option<SyncError> {
         let process = &mut self.processes[node.index()];
-        if process
+        let failed = process
             .failed_sync
-            .is_some_and(|failed| mark.sync <= failed)
-        {
-            return None; // it failed with an earlier one
+            .is_some_and(|failed| mark.sync <= failed);
+        if failed || process.untold.is_some() {
+            return None; // it fails with an earlier one
         }
-        let Some(error) = process.disk.failure(mark) else {
+        let failure = process.disk.failure(mark);
+        if failure.is_none() {
             process.disk.durable(mark);
-            return None;
-        };
-        // With it fails every sync that was called since: one word is enough for all of them.
-        let last = SyncId(process.next_sync.0 - 1);
-        process.failed_sync = Some(last);
-        process.outbox.clear();
-        let address = [(1 << 32) | node.index() as u64, self.now.as_nanos(), last.0];
-        self.stats.records_lost += process.disk.fail(error, keyed(self.disk_key, address)) as u64;
-        self.stats.syncs_failed += 1;
-        Some(error)
+        }
+        process.untold = failure.map(|_| Untold::Failed);
+        failure
     }
 
     fn synced(&mut self, node: NodeId, incarnation: u32, mark: Mark, settled: bool) -> Handled {
@@ -294,7 +287,7 @@ impl<N: Node> World<N> {
             return Handled::At(node);
         }
         if !settled && let Some(error) = self.settle(node, mark) {
-            return self.sync_failed(node, incarnation, mark.sync, error);
+            return self.sync_failed(node, incarnation, error);
         }
         if self.crashes_at(node, Point::AfterSync) {
             return Handled::At(node);
@@ -311,19 +304,20 @@ impl<N: Node> World<N> {
         Handled::At(node)
     }
 
-    fn sync_failed(
-        &mut self,
-        node: NodeId,
-        incarnation: u32,
-        sync: SyncId,
-        error: SyncError,
-    ) -> Handled {
-        let process = &self.processes[node.index()];
+    /// The process is told that a sync has failed. With it fails every sync that was called until now: one word is enough for
+    /// all of them.
+    fn sync_failed(&mut self, node: NodeId, incarnation: u32, error: SyncError) -> Handled {
+        let process = &mut self.processes[node.index()];
         if process.incarnation != incarnation {
             return Handled::Nothing;
         }
-        // All that failed with it.
-        let last = process.failed_sync.unwrap_or(sync);
+        let last = SyncId(process.next_sync.0 - 1);
+        process.failed_sync = Some(last);
+        let remedied = process.untold.take() == Some(Untold::Remedied);
+        process.outbox.clear();
+        let address = [(1 << 32) | node.index() as u64, self.now.as_nanos(), last.0];
+        self.stats.records_lost += process.disk.fail(error, keyed(self.disk_key, address)) as u64;
+        self.stats.syncs_failed += 1;
         self.digest
             .pair(tag(TAG_SYNC_FAILED, 0, self.now), node.index() as u64);
         self.trace_note(|| What::Note {
@@ -331,6 +325,9 @@ impl<N: Node> World<N> {
             words: error.to_string(),
         });
         self.call(node, |state, cx| state.on_sync_failed(last, error, cx));
+        if remedied && self.halted(node).is_some() {
+            self.restart(node);
+        }
         Handled::At(node)
     }
 

@@ -1,6 +1,7 @@
 //! What can be done to processes, their disks and their clocks.
 
 use super::probes::own;
+use super::process::Untold;
 use super::{Event, TAG_CRASH, TAG_HALT, TAG_PAUSE, TAG_RESUME, Unsynced, What, World, tag};
 use crate::network::{Delays, Latency};
 use splitbrain_core::{Node, NodeId, OpId, Outcome, Status, Time};
@@ -53,6 +54,16 @@ impl<N: Node> World<N> {
     /// Why a node has ended itself, if it has and was not started since.
     pub fn halted(&self, node: NodeId) -> Option<&str> {
         self.processes.get(node.index())?.halted.as_deref()
+    }
+
+    /// Starts a process that has ended itself, as somebody has looked after the cause; or, if it has not yet been told of a
+    /// failed sync, as soon as it has ended itself over that.
+    pub(crate) fn restart_halted(&mut self, node: NodeId) {
+        if self.halted(node).is_some() {
+            self.restart(node);
+        } else if let Some(process) = self.processes.get_mut(node.index()) {
+            process.untold = process.untold.map(|_| Untold::Remedied);
+        }
     }
 
     fn stop(&mut self, node: NodeId, unsynced: Unsynced) {

@@ -34,8 +34,8 @@ use process::Process;
 use queue::{Queue, Slot};
 use splitbrain_check::{History, ProcessId};
 use splitbrain_core::{
-    Cluster, Effect, Links, Node, NodeId, OpId, Outcome, Purpose, Seed, Status, SyncError, SyncId,
-    Time, Violation,
+    Cluster, Effect, Links, Node, NodeId, OpId, Outcome, Purpose, Seed, Status, SyncError, Time,
+    Violation,
 };
 
 /// Something that watches the cluster after every event: a set of invariants, or nothing (`()`).
@@ -160,7 +160,6 @@ enum Event<N: Node> {
     SyncFailed {
         node: NodeId,
         incarnation: u32,
-        sync: SyncId,
         error: SyncError,
     },
     Invoke {

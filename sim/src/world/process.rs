@@ -24,6 +24,15 @@ pub(super) enum Held<N: Node> {
     },
 }
 
+/// A failed sync of which the process has not been told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Untold {
+    /// If it ends itself over that, it is to be found so.
+    Failed,
+    /// Somebody has looked after the cause meanwhile: if it ends itself, it is started again.
+    Remedied,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Process<N: Node> {
     pub(super) config: N::Config,
@@ -40,6 +49,9 @@ pub(super) struct Process<N: Node> {
     pub(super) outbox: VecDeque<Held<N>>,
     /// The last sync of this incarnation that failed; all before it that were not durable failed with it.
     pub(super) failed_sync: Option<SyncId>,
+    /// A failed sync of which the process, paused or busy, has not been told. Until it is, nothing it writes becomes durable,
+    /// and what is held stays held: it goes on in the belief that the sync may still succeed.
+    pub(super) untold: Option<Untold>,
     /// Whether what arrives must wait: the process is paused, or busy, or others wait already.
     pub(super) waiting: bool,
     /// What arrived meanwhile, in order of arrival.
@@ -69,6 +81,7 @@ impl<N: Node> Process<N> {
             next_sync: SyncId(0),
             outbox: VecDeque::new(),
             failed_sync: None,
+            untold: None,
             waiting: false,
             backlog: VecDeque::new(),
             waking: false,
@@ -89,6 +102,7 @@ impl<N: Node> Process<N> {
         self.next_sync = SyncId(0);
         self.outbox.clear();
         self.failed_sync = None;
+        self.untold = None;
         self.waiting = false;
         self.waking = false;
         self.busy_until = Time::ZERO;
