@@ -2,6 +2,12 @@
 //! ends well or in one clear error; what is read can be run, and the run ends.
 //! `SPLITBRAIN_FUZZ_CASES=100000 cargo test --test fuzz` tries more of them.
 
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "how long it takes is told, and decides nothing"
+)]
+
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::TestRunner;

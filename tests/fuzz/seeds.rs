@@ -102,152 +102,51 @@ fn replay_of_kind(kind: FaultKind) -> String {
 }
 
 /// The largest cluster.
-pub(super) const LARGE: &str = "[cluster]\nservers = 99\nclients = 99\n";
+pub(super) const LARGE: &str = "servers = 99\nclients = 99";
+
+const SMALL: &str = "servers = 3\nclients = 1";
+
+/// What, for how long, among whom, and the rest of the scenario. A fault lasts an hour.
+#[rustfmt::skip] // A table.
+const EXTREMES: &[(&str, &str, &str, &str)] = &[
+    ("198 nodes for an hour", "1h", LARGE, ""),
+    ("a heartbeat each millisecond", "1h", LARGE, "[settings]\nheartbeat_ms = 1"),
+    ("a message that takes an hour", "1h", LARGE, "[network]\nlatency = { min = '1h', mean = '1h' }"),
+    ("a sync that takes an hour", "1h", SMALL, "[network]\nsync = { min = '1h', mean = '1h' }"),
+    ("messages that take no time", "1m", SMALL, "[network]\nlatency = { min = '0s', mean = '0s' }\nsync = { min = '0s', mean = '0s' }"),
+    ("a million operations", "1h", SMALL, "[workload]\noperations = 1000000\nthink = '1ms'"),
+    ("a link of a byte a second", "1h", SMALL, "[network]\ncapacity = { bytes_per_s = 1, queue_bytes = 9223372036854775807 }"),
+    ("a pause every 2ms for an hour", "1h", SMALL, "fault = 'pause'\nvictims = 'one'\nevery = '2ms'"),
+    ("links degraded every 2ms for an hour", "1h", LARGE, "fault = 'degrade'\nvictims = 'one'\nevery = '2ms'\nloss = '1/2'"),
+    ("swizzles of 99 every 2ms", "1m", LARGE, "fault = 'swizzle'\nvictims = 'all'\nevery = '2ms'"),
+    ("a partition that flaps every 1ms for an hour", "1h", SMALL, "fault = 'partition'\nat = '1s'\nflap = '1ms'"),
+    ("clocks that strobe every 1ms", "10m", SMALL, "fault = 'strobe'\nvictims = 'all'\nat = '1s'\nperiod = '1ms'\nby_ms = [-31536000000, 31536000000]"),
+    ("clocks ten times too fast", "10m", SMALL, "fault = 'drift'\nvictims = 'all'\nat = '1s'\nppm = [9000000, 9000000]"),
+    ("bursts of 1ms at the end of an hour", "1h", LARGE, "fault = 'degrade'\nvictims = 'all'\nat = '3599s'\nbursts = { good = '1ms', bad = '1ms' }"),
+    ("processes that take an hour for each event", "1h", SMALL, "fault = 'slow'\nvictims = 'all'\nat = '1s'\nper_event = '1h'"),
+];
 
 /// Good scenarios that say as much as a scenario may.
 pub(super) fn extremes() -> Vec<(&'static str, String)> {
-    let raft = |duration: &str, more: &str| {
-        format!(
-            "summary = 's'\nprotocol = 'raft-kv'\nduration = '{duration}'\nconverge_within = '1s'\n{more}"
-        )
+    let text = |&(what, duration, cluster, more): &(&'static str, &str, &str, &str)| {
+        let more = if more.starts_with("fault") {
+            format!("[[nemesis]]\nlasting = '1h'\n{more}")
+        } else {
+            more.to_owned()
+        };
+        let text = format!(
+            "summary = 's'\nprotocol = 'raft-kv'\nduration = '{duration}'\nconverge_within = '1s'\n[cluster]\n{cluster}\n{more}\n"
+        );
+        (what, text)
     };
-    let small = "[cluster]\nservers = 3\nclients = 1\n";
-    let large = LARGE;
-    let of = |kind: &str, keys: &str| {
-        format!("[[nemesis]]\nfault = '{kind}'\nvictims = 'one'\n{keys}\n")
-    };
-    let hour = "every = '2ms'\nlasting = '1h'";
-    vec![
-        ("198 nodes for an hour", raft("1h", large)),
-        (
-            "a message that takes an hour",
-            raft(
-                "1h",
-                &format!("{large}[network]\nlatency = {{ min = '1h', mean = '1h' }}"),
-            ),
-        ),
-        (
-            "a sync that takes an hour",
-            raft(
-                "1h",
-                &format!("{small}[network]\nsync = {{ min = '1h', mean = '1h' }}"),
-            ),
-        ),
-        (
-            "messages that take no time",
-            raft(
-                "1m",
-                &format!(
-                    "{small}[network]\nlatency = {{ min = '0s', mean = '0s' }}\nsync = {{ min = '0s', mean = '0s' }}"
-                ),
-            ),
-        ),
-        (
-            "a million operations",
-            raft(
-                "1h",
-                &format!("{small}[workload]\noperations = 1000000\nthink = '1ms'\n"),
-            ),
-        ),
-        (
-            "a fault every 2ms for an hour",
-            raft("1h", &(small.to_owned() + &of("pause", hour))),
-        ),
-        (
-            "links degraded every 2ms for an hour each",
-            raft(
-                "1h",
-                &(large.to_owned() + &of("degrade", &format!("{hour}\nloss = '1/2'"))),
-            ),
-        ),
-        (
-            "swizzles of 99 every 2ms",
-            raft(
-                "1m",
-                &(large.to_owned()
-                    + &of("swizzle", "every = '2ms'\nlasting = '1h'").replace("'one'", "'all'")),
-            ),
-        ),
-        (
-            "a partition that flaps every 1ms for an hour",
-            raft(
-                "1h",
-                &(small.to_owned() + &of("partition", "at = '1s'\nlasting = '1h'\nflap = '1ms'")),
-            ),
-        ),
-        (
-            "clocks that strobe every 1ms for an hour",
-            raft(
-                "10m",
-                &(small.to_owned()
-                    + &of(
-                        "strobe",
-                        "at = '1s'\nlasting = '1h'\nperiod = '1ms'\nby_ms = [-31536000000, 31536000000]",
-                    )),
-            ),
-        ),
-        (
-            "a clock ten times too fast",
-            raft(
-                "10m",
-                &(small.to_owned()
-                    + &of(
-                        "drift",
-                        "at = '1s'\nlasting = '1h'\nppm = [9000000, 9000000]",
-                    )
-                    .replace("'one'", "'all'")),
-            ),
-        ),
-        (
-            "bursts of 1ms on 198 nodes after an hour of silence",
-            raft(
-                "1h",
-                &(large.to_owned()
-                    + &of(
-                        "degrade",
-                        "at = '3599s'\nlasting = '1s'\nbursts = { good = '1ms', bad = '1ms' }",
-                    )
-                    .replace("'one'", "'all'")
-                    + "[settings]\nheartbeat_ms = 1000000\nelection_ms_min = 3600000\nelection_ms_max = 3600000\n"),
-            ),
-        ),
-        (
-            "a link of a byte a second",
-            raft(
-                "1h",
-                &format!(
-                    "{small}[network]\ncapacity = {{ bytes_per_s = 1, queue_bytes = 9223372036854775807 }}"
-                ),
-            ),
-        ),
-        (
-            "processes that take an hour for each event",
-            raft(
-                "1h",
-                &(small.to_owned()
-                    + &of("slow", "at = '1s'\nlasting = '1h'\nper_event = '1h'")
-                        .replace("'one'", "'all'")),
-            ),
-        ),
-        (
-            "ten thousand faults at one instant",
-            raft(
-                "10s",
-                &format!(
-                    "{small}{}",
-                    of(
-                        "degrade",
-                        &format!(
-                            "at = [{}]\nlasting = '5s'\nloss = '1/2'",
-                            "'1s',".repeat(10_000)
-                        )
-                    )
-                ),
-            ),
-        ),
-        (
-            "a heartbeat each millisecond",
-            raft("1h", &format!("{large}[settings]\nheartbeat_ms = 1\n")),
-        ),
-    ]
+    let mut all: Vec<_> = EXTREMES.iter().map(text).collect();
+    let at = "'1s',".repeat(10_000);
+    let more = format!("fault = 'degrade'\nvictims = 'one'\nloss = '1/2'\nat = [{at}]");
+    all.push(text(&(
+        "ten thousand faults at one instant",
+        "10s",
+        SMALL,
+        &more,
+    )));
+    all
 }

@@ -202,5 +202,7 @@ pub(crate) fn undo<N: Node>(world: &mut World<N>, undo: &Undo) {
 
 /// Starts processes that have ended themselves: somebody has looked after the cause, as far as there is a remedy.
 pub(crate) fn restart_halted<N: Node>(world: &mut World<N>, nodes: &[NodeId]) {
-    nodes.iter().for_each(|&node| world.restart_halted(node));
+    for &node in nodes {
+        world.restart_halted(node);
+    }
 }
