@@ -149,6 +149,11 @@ proptest! {
         }
     }
 
+}
+
+proptest! {
+    #![proptest_config(config(300))]
+
     /// Nothing that is done to its links, processes, disks and clocks within the budget makes Raft wrong; and a run is the
     /// same in words and in silence.
     #[test]
