@@ -84,11 +84,23 @@ pub fn load(name: &str, sets: &[String]) -> Result<Box<dyn Case>, CatalogError> 
             hint: nearest(name),
         });
     }
-    let text = read(file).map_err(|source| ScenarioError::Read {
+    let bytes = read(file).map_err(|source| ScenarioError::Read {
         file: file.to_owned(),
         source,
     })?;
-    let text = utf8(text).map_err(|line| ScenarioError::Wrong {
+    scenario_from_bytes(bytes, file, sets)
+}
+
+/// A scenario from what its file holds, with `key=value` overrides.
+///
+/// # Errors
+/// What is wrong with it, with its line.
+pub fn scenario_from_bytes(
+    bytes: Vec<u8>,
+    file: &Path,
+    sets: &[String],
+) -> Result<Box<dyn Case>, CatalogError> {
+    let text = utf8(bytes).map_err(|line| ScenarioError::Wrong {
         file: file.to_owned(),
         line: Some(line),
         message: "not UTF-8: expected a scenario in TOML".to_owned(),
@@ -145,7 +157,12 @@ fn entry(
         .ok_or_else(|| CatalogError::NoSuchProtocol {
             file: file.to_owned(),
             line,
-            protocol: protocol.to_owned(),
+            // As a literal, and not all of it: it is shown on one line.
+            protocol: protocol
+                .chars()
+                .take(100)
+                .flat_map(char::escape_debug)
+                .collect(),
             known: PROTOCOLS.iter().map(|entry| entry.name).collect(),
         })
 }
@@ -160,17 +177,28 @@ pub fn load_replay(path: &Path) -> Result<(Box<dyn Case>, Replay), CatalogError>
     } else {
         path.to_owned()
     };
-    let text = read(&file).map_err(|source| ReplayError::Read {
+    let bytes = read(&file).map_err(|source| ReplayError::Read {
         file: file.clone(),
         source,
     })?;
-    let text = utf8(text).map_err(|line| ReplayError::Wrong {
-        file: file.clone(),
+    replay_from_bytes(bytes, &file)
+}
+
+/// A replay from what its file holds.
+///
+/// # Errors
+/// What is wrong with it, with its line.
+pub fn replay_from_bytes(
+    bytes: Vec<u8>,
+    file: &Path,
+) -> Result<(Box<dyn Case>, Replay), CatalogError> {
+    let text = utf8(bytes).map_err(|line| ReplayError::Wrong {
+        file: file.to_owned(),
         line: Some(line),
         message: "not UTF-8: expected a replay file".to_owned(),
     })?;
-    let protocol = replay::protocol_of(&text, &file)?;
-    Ok(entry(&protocol, &file, None)?.load_replay(&text, &file)?)
+    let protocol = replay::protocol_of(&text, file)?;
+    Ok(entry(&protocol, file, None)?.load_replay(&text, file)?)
 }
 
 /// The name of the catalog that shares the most with what was typed, if that is at least half of it.

@@ -5,5 +5,8 @@ mod catalog;
 pub mod cli;
 mod protocols;
 
-pub use catalog::{CatalogError, NAMES, PROTOCOLS, catalog, load, load_replay};
+pub use catalog::{
+    CatalogError, NAMES, PROTOCOLS, catalog, load, load_replay, replay_from_bytes,
+    scenario_from_bytes,
+};
 pub use protocols::{Bully, RaftKv};

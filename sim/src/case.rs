@@ -193,7 +193,7 @@ impl<P: Protocol> Prepared<P> {
         let wrong = |invalid: scenario::Invalid| ReplayError::Wrong {
             file: file.to_owned(),
             line: None,
-            message: format!("scenario.{invalid}"),
+            message: scenario::one_line(&format!("scenario.{invalid}")),
         };
         scenario::validate(&scenario).map_err(wrong)?;
         check_with_protocol::<P>(&scenario).map_err(wrong)?;

@@ -22,6 +22,8 @@ pub mod run;
 pub mod scenario;
 pub mod shrink;
 mod span;
+#[cfg(feature = "proptest")]
+pub mod strategy;
 pub mod testing;
 pub mod world;
 

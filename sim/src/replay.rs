@@ -5,7 +5,7 @@ mod json;
 use crate::case::Report;
 use crate::protocol::{OpOf, Protocol};
 use crate::run::{Finding, Request, Script};
-use crate::scenario::ScenarioOf;
+use crate::scenario::{self, ScenarioOf, one_line};
 use crate::{Injection, span::Span};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -166,7 +166,7 @@ fn wrong(file: &Path, error: &serde_json::Error) -> ReplayError {
     ReplayError::Wrong {
         file: file.to_owned(),
         line: (error.line() > 0).then_some(error.line()),
-        message: text.strip_suffix(&place).unwrap_or(&text).to_owned(),
+        message: one_line(text.strip_suffix(&place).unwrap_or(&text)),
     }
 }
 
@@ -204,7 +204,7 @@ pub(crate) fn parse<P: Protocol>(
     let wrong = |list: &str, index: usize, what: &str| ReplayError::Wrong {
         file: file.to_owned(),
         line: None,
-        message: format!("{list}[{index}]: {what}"),
+        message: one_line(&format!("{list}[{index}]: {what}")),
     };
     for (index, request) in parsed.operations.iter().enumerate() {
         if let Err(error) = OpOf::<P>::deserialize(&request.op) {
@@ -237,6 +237,11 @@ pub(crate) fn parse<P: Protocol>(
             )));
         }
     }
+    scenario::validate_schedule(&parsed.faults, nodes).map_err(|what| ReplayError::Wrong {
+        file: file.to_owned(),
+        line: None,
+        message: format!("faults: {what}"),
+    })?;
     let replay = Replay {
         scenario: parsed.name,
         version: parsed.version,

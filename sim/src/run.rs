@@ -100,7 +100,7 @@ pub fn run<P: Protocol>(
         run.world.trace(detail);
     }
     let verdict = match run.phases() {
-        Err(finding) => Verdict::Invalid(finding),
+        Err(verdict) => verdict,
         Ok(()) => run.judge(),
     };
     run.finish(verdict)

@@ -34,6 +34,11 @@ impl Ratio {
     pub const fn new(numerator: u32, denominator: u32) -> Option<Ratio> {
         if denominator == 0 || numerator > denominator {
             None
+        } else if numerator == 0 {
+            Some(Ratio::NEVER)
+        } else if numerator == denominator {
+            // Written like `ALWAYS`, it must be read as the same thing.
+            Some(Ratio::ALWAYS)
         } else {
             Some(Ratio {
                 numerator,
@@ -169,7 +174,9 @@ mod tests {
             ("1", "1"),
             ("100%", "1"),
         ] {
-            assert_eq!(text.parse::<Ratio>().unwrap().to_string(), shown);
+            let ratio = text.parse::<Ratio>().unwrap();
+            assert_eq!(ratio.to_string(), shown);
+            assert_eq!(shown.parse::<Ratio>().unwrap(), ratio);
         }
         for junk in ["", "2", "1/0", "3/2", "-1/2", "0.5", "101%", "1/2/3", "x"] {
             assert!(junk.parse::<Ratio>().is_err(), "{junk}");

@@ -203,8 +203,6 @@ pub(crate) fn undo<N: Node>(world: &mut World<N>, undo: &Undo) {
 /// Starts processes that have ended themselves: somebody has looked after the cause, as far as there is a remedy.
 pub(crate) fn restart_halted<N: Node>(world: &mut World<N>, nodes: &[NodeId]) {
     for &node in nodes {
-        if world.halted(node).is_some() {
-            world.restart(node);
-        }
+        world.restart_halted(node);
     }
 }

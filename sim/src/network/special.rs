@@ -9,7 +9,8 @@ use std::time::Duration;
 
 /// Loss that comes in bursts (Gilbert, 1960; Elliott, 1963): a link is in a good or in a bad state, each for a time that is
 /// exponentially distributed, and in the bad one messages are lost. The states are a function of seed, link and time: how
-/// many messages are sent does not change them.
+/// many messages are sent does not change them. They are drawn anew for each stretch of time (16 times `good` and `bad`), so
+/// that nobody need know what came before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bursts {
@@ -35,6 +36,10 @@ pub struct Capacity {
     /// How much may wait for that; what does not fit is lost.
     pub queue_bytes: u64,
 }
+
+/// How many good and bad states there are on average in a stretch of time: a message that comes after a long silence looks
+/// through one stretch, not through all that was.
+const STRETCH: u64 = 16;
 
 /// No state changes more often than this on average: a run would do nothing else.
 const LEAST: Span = Span::from_millis(1);
@@ -66,10 +71,13 @@ pub(super) struct Special {
     capacity: Option<Capacity>,
     /// How many faults clog it now.
     pub(super) clogs: u16,
-    /// How many periods have begun since time zero: the first, the third, .. are good, the others bad.
+    /// The stretch of time that the last message was in.
+    stretch: Option<u64>,
+    /// How many periods have begun in it, and when the last of them ends.
     periods: u64,
-    /// When the last of them ends.
     period_ends: Time,
+    /// Whether that is a bad one.
+    bad: bool,
     /// When the last message that was accepted has left the sender.
     busy_until: Time,
 }
@@ -77,8 +85,7 @@ pub(super) struct Special {
 impl Special {
     pub(super) fn set(&mut self, profile: &super::LinkProfile) {
         if self.bursts != profile.bursts {
-            self.periods = 0;
-            self.period_ends = Time::ZERO;
+            self.stretch = None;
         }
         if self.capacity != profile.capacity {
             self.busy_until = Time::ZERO;
@@ -107,17 +114,27 @@ impl Special {
     }
 
     fn is_bad(&mut self, bursts: &Bursts, key: u64, now: Time) -> bool {
+        let (good_ns, bad_ns) = (nanos(bursts.good.0), nanos(bursts.bad.0));
+        let length_ns = (good_ns + bad_ns) * STRETCH;
+        let stretch = now.as_nanos() / length_ns;
+        let key = derive(key, stretch);
+        if self.stretch != Some(stretch) {
+            self.stretch = Some(stretch);
+            self.periods = 0;
+            self.period_ends = Time::from_nanos(stretch * length_ns);
+            // It begins in a bad state as likely as it is in one at any other time; what is left of a state is distributed
+            // like a whole one. The loop turns it round first.
+            let drawn = (u128::from(derive(key, 0)) * u128::from(good_ns + bad_ns)) >> 64;
+            self.bad = drawn >= u128::from(bad_ns);
+        }
         while self.period_ends <= now {
-            let mean = if self.periods.is_multiple_of(2) {
-                bursts.good
-            } else {
-                bursts.bad
-            };
+            self.bad = !self.bad;
             self.periods += 1;
-            let lasts_ns = exponential(nanos(mean.0), derive(key, self.periods));
+            let mean_ns = if self.bad { bad_ns } else { good_ns };
+            let lasts_ns = exponential(mean_ns, derive(key, self.periods));
             self.period_ends += Duration::from_nanos(lasts_ns);
         }
-        self.periods.is_multiple_of(2)
+        self.bad
     }
 
     /// How long a message waits until it has left the sender, in nanoseconds; `None` if there is no room for it.

@@ -97,7 +97,7 @@ impl<'a, P: Protocol> Running<'a, P> {
         }
     }
 
-    pub(super) fn phases(&mut self) -> Result<(), Finding> {
+    pub(super) fn phases(&mut self) -> Result<(), Verdict> {
         self.safety()?;
         self.heal();
         self.converge()?;
@@ -108,7 +108,7 @@ impl<'a, P: Protocol> Running<'a, P> {
     }
 
     /// Anything may break, until the scenario's duration is over.
-    fn safety(&mut self) -> Result<(), Finding> {
+    fn safety(&mut self) -> Result<(), Verdict> {
         let end = Time::ZERO + self.scenario.duration.0;
         while self.world.now() < end {
             let agenda = self
@@ -128,7 +128,7 @@ impl<'a, P: Protocol> Running<'a, P> {
     }
 
     /// Runs until this time, or until operations have ended.
-    fn advance(&mut self, until: Time) -> Result<Vec<(usize, bool)>, Finding> {
+    fn advance(&mut self, until: Time) -> Result<Vec<(usize, bool)>, Verdict> {
         let stop = self.world.run_until(until, &mut self.invariants);
         let (property, what) = match stop {
             Stop::Time => return Ok(Vec::new()),
@@ -139,8 +139,13 @@ impl<'a, P: Protocol> Running<'a, P> {
                 "livelock",
                 format!("{events} events without time passing, the last one at {node}"),
             ),
+            Stop::Exhausted { events, waiting } => {
+                let now = self.world.now();
+                let what = format!("{events} events by {now}, and {waiting} more to come");
+                return Err(Verdict::Unknown(Unknown::GaveUp(what)));
+            }
         };
-        Err(self.finding(property, what))
+        Err(Verdict::Invalid(self.finding(property, what)))
     }
 
     fn finding(&self, property: &str, what: String) -> Finding {
@@ -175,7 +180,7 @@ impl<'a, P: Protocol> Running<'a, P> {
     }
 
     /// Waits until all nodes are up, the last answers are there, and the protocol says that the cluster has converged.
-    fn converge(&mut self) -> Result<(), Finding> {
+    fn converge(&mut self) -> Result<(), Verdict> {
         let deadline = self.world.now() + self.scenario.converge_within.0;
         while let Some(reason) = self.not_converged() {
             self.unrecoverable = self.could_not_be_live();
@@ -190,7 +195,7 @@ impl<'a, P: Protocol> Running<'a, P> {
                 let what = format!(
                     "{within} after everything was healed, the cluster still waits: {reason}"
                 );
-                return Err(self.finding("convergence", what));
+                return Err(Verdict::Invalid(self.finding("convergence", what)));
             }
             let next = (self.world.now() + LOOK_EVERY).min(deadline);
             self.advance(next)?;
@@ -239,7 +244,7 @@ impl<'a, P: Protocol> Running<'a, P> {
     }
 
     /// Every final operation must succeed; one that does not is tried again, after a while, until time is up.
-    fn final_reads(&mut self) -> Result<(), Finding> {
+    fn final_reads(&mut self) -> Result<(), Verdict> {
         let deadline = self.world.now() + self.scenario.converge_within.0;
         let mut to_do: VecDeque<OpOf<P>> = P::final_operations(&self.scenario.workload).into();
         let mut open: Vec<Option<OpOf<P>>> = (0..self.clients.len()).map(|_| None).collect();
@@ -268,7 +273,7 @@ impl<'a, P: Protocol> Running<'a, P> {
                 let what = format!(
                     "{within} after convergence there is still no answer to {unanswered:?}"
                 );
-                return Err(self.finding("final-reads", what));
+                return Err(Verdict::Invalid(self.finding("final-reads", what)));
             }
             let next = (self.world.now() + LOOK_EVERY).min(deadline);
             for (index, ok) in self.advance(next)? {

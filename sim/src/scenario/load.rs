@@ -1,6 +1,6 @@
 //! From the text of a TOML file to a scenario that can be run, or to an error that names the line.
 
-use super::error::ScenarioError;
+use super::error::{ScenarioError, one_line};
 use super::spec::{Scenario, ScenarioOf};
 use super::validate::validate;
 use serde::Deserialize;
@@ -89,10 +89,6 @@ fn wrong(text: &str, file: &Path, error: &toml::de::Error) -> ScenarioError {
         line,
         message: one_line(error.message()),
     }
-}
-
-fn one_line(message: &str) -> String {
-    message.trim_end().replace('\n', "; ")
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
@@ -195,7 +191,7 @@ impl Invalid {
         ScenarioError::Wrong {
             file: file.to_owned(),
             line,
-            message: self.to_string(),
+            message: one_line(&self.to_string()),
         }
     }
 }

@@ -7,8 +7,10 @@ mod one_or_many;
 mod require;
 mod spec;
 mod validate;
+mod work;
 
 pub use error::ScenarioError;
+pub(crate) use error::one_line;
 pub use fault::{FaultKind, FaultSpec, UnsyncedKind, Victims};
 pub use load::{Head, head};
 pub(crate) use load::{Invalid, from_toml};
@@ -19,3 +21,4 @@ pub use spec::{
     ScenarioOf, WorkloadSpec,
 };
 pub(crate) use validate::validate;
+pub(crate) use work::validate_schedule;

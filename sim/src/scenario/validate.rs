@@ -3,6 +3,7 @@
 use super::fault::{FaultKind, FaultSpec, Victims};
 use super::load::Invalid;
 use super::spec::{Expect, ExpectedVerdict, LinkSpec, ScenarioOf};
+use super::work;
 use crate::fault::{valid_jump, valid_ppm};
 use crate::network::{Degradation, Shape};
 use crate::span::Span;
@@ -56,6 +57,7 @@ pub(crate) fn validate<S>(scenario: &ScenarioOf<S>) -> Result<(), Invalid> {
         validate_fault(scenario, spec)
             .map_err(|(key, what)| Invalid::new(&["nemesis", &index.to_string(), key], what))?;
     }
+    work::validate(scenario)?;
     let Expect {
         verdict,
         property,

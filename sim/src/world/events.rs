@@ -2,7 +2,7 @@
 
 use super::disk::Mark;
 use super::probes::own;
-use super::process::Failed;
+use super::process::Untold;
 use super::queue::{Position, Slot};
 use super::timers::Reached;
 use super::{
@@ -64,6 +64,11 @@ impl<N: Node> World<N> {
                     events: self.events_this_instant,
                 };
             }
+            if self.stats.events >= self.look_at
+                && let Some(stop) = self.exhausted()
+            {
+                return stop;
+            }
             if !self.ended.is_empty() {
                 return Stop::Ended;
             }
@@ -73,6 +78,18 @@ impl<N: Node> World<N> {
             self.events_this_instant = 0;
         }
         Stop::Time
+    }
+
+    /// Whether the run has become more than it may be. That is looked at now and then: it costs something, and nothing
+    /// depends on the very event.
+    #[cold]
+    fn exhausted(&mut self) -> Option<Stop> {
+        const LOOK_EVERY: u64 = 256;
+        let events = self.stats.events;
+        self.look_at = (events + LOOK_EVERY).min(self.events_max);
+        let waiting = self.queue.len() + self.clogged.len();
+        let exhausted = events >= self.events_max || waiting > self.waiting_max;
+        exhausted.then_some(Stop::Exhausted { events, waiting })
     }
 
     /// Handles an entry of the queue; `waited` says whether it has waited in the backlog of its process already.
@@ -107,7 +124,6 @@ impl<N: Node> World<N> {
                     *self.queue.get_mut(slot) = Event::SyncFailed {
                         node,
                         incarnation,
-                        sync: mark.sync,
                         error,
                     };
                 }
@@ -134,9 +150,8 @@ impl<N: Node> World<N> {
             Event::SyncFailed {
                 node,
                 incarnation,
-                sync,
                 error,
-            } => self.sync_failed(node, incarnation, sync, error),
+            } => self.sync_failed(node, incarnation, error),
             Event::Start { node, incarnation } => self.start(node, incarnation),
             Event::Invoke {
                 node,
@@ -273,15 +288,14 @@ impl<N: Node> World<N> {
     fn settle(&mut self, node: NodeId, mark: Mark) -> Option<SyncError> {
         let process = &mut self.processes[node.index()];
         if process.has_failed(mark.sync) {
-            return None;
+            return None; // it fails with an earlier one
         }
-        let Some(error) = process.disk.failure(mark) else {
+        let failure = process.disk.failure(mark);
+        if failure.is_none() {
             process.disk.durable(mark);
-            return None;
-        };
-        process.failed = Failed::Untold;
-        self.stats.syncs_failed += 1;
-        Some(error)
+        }
+        process.untold = failure.map(|_| Untold::Failed);
+        failure
     }
 
     fn synced(&mut self, node: NodeId, incarnation: u32, mark: Mark, settled: bool) -> Handled {
@@ -293,7 +307,7 @@ impl<N: Node> World<N> {
             return Handled::At(node);
         }
         if !settled && let Some(error) = self.settle(node, mark) {
-            return self.sync_failed(node, incarnation, mark.sync, error);
+            return self.sync_failed(node, incarnation, error);
         }
         if self.crashes_at(node, &Point::AfterSync) {
             return Handled::At(node);
@@ -310,25 +324,20 @@ impl<N: Node> World<N> {
         Handled::At(node)
     }
 
-    fn sync_failed(
-        &mut self,
-        node: NodeId,
-        incarnation: u32,
-        sync: SyncId,
-        error: SyncError,
-    ) -> Handled {
-        let process = &self.processes[node.index()];
+    /// The process is told that a sync has failed. With it fails every sync that was called until now: one word is enough for
+    /// all of them.
+    fn sync_failed(&mut self, node: NodeId, incarnation: u32, error: SyncError) -> Handled {
+        let process = &mut self.processes[node.index()];
         if process.incarnation != incarnation {
             return Handled::Nothing;
         }
-        // With it fails every sync that was called before the process is told: it could not know that there was a hole before.
-        let last = SyncId(process.next_sync.0.saturating_sub(1)).max(sync);
-        let address = [(1 << 32) | node.index() as u64, self.now.as_nanos(), last.0];
-        let draw = keyed(self.disk_key, address);
-        let process = &mut self.processes[node.index()];
-        process.failed = Failed::UpTo(last);
+        let last = SyncId(process.next_sync.0 - 1);
+        process.failed_sync = Some(last);
+        let remedied = process.untold.take() == Some(Untold::Remedied);
         process.outbox.clear();
-        self.stats.records_lost += process.disk.fail(error, draw) as u64;
+        let address = [(1 << 32) | node.index() as u64, self.now.as_nanos(), last.0];
+        self.stats.records_lost += process.disk.fail(error, keyed(self.disk_key, address)) as u64;
+        self.stats.syncs_failed += 1;
         self.digest
             .pair(tag(TAG_SYNC_FAILED, 0, self.now), node.index() as u64);
         self.trace_note(|| What::Note {
@@ -336,6 +345,9 @@ impl<N: Node> World<N> {
             words: error.to_string(),
         });
         self.call(node, |state, cx| state.on_sync_failed(last, error, cx));
+        if remedied && self.halted(node).is_some() {
+            self.restart(node);
+        }
         Handled::At(node)
     }
 

@@ -1,7 +1,7 @@
 //! What can be done to processes, their disks and their clocks.
 
 use super::probes::own;
-use super::process::Process;
+use super::process::{Process, Untold};
 use super::{Event, TAG_CRASH, TAG_HALT, TAG_PAUSE, TAG_RESUME, Unsynced, What, World, tag};
 use crate::network::{Delays, Latency};
 use splitbrain_core::{Node, NodeId, OpId, Outcome, Status, Time};
@@ -54,6 +54,16 @@ impl<N: Node> World<N> {
     /// Why a node has ended itself, if it has and was not started since.
     pub fn halted(&self, node: NodeId) -> Option<&str> {
         self.processes.get(node.index())?.halted.as_deref()
+    }
+
+    /// Starts a process that has ended itself, as somebody has looked after the cause; or, if it has not yet been told of a
+    /// failed sync, as soon as it has ended itself over that.
+    pub(crate) fn restart_halted(&mut self, node: NodeId) {
+        if self.halted(node).is_some() {
+            self.restart(node);
+        } else if let Some(process) = self.processes.get_mut(node.index()) {
+            process.untold = process.untold.map(|_| Untold::Remedied);
+        }
     }
 
     fn stop(&mut self, node: NodeId, unsynced: Unsynced) {
@@ -185,13 +195,18 @@ impl<N: Node> World<N> {
         let Some(process) = self.processes.get_mut(node.index()) else {
             return;
         };
+        if by_ppm == 0 {
+            return;
+        }
         self.true_clocks = false;
         self.unusual = true;
         let now = self.now;
-        // What is left of a timer is left on the node's own clock.
+        // What is left of a timer is left on the node's own clock. One that has run out, and waits for its process to be
+        // resumed, keeps its place among all that waits.
         let left: Vec<(N::Timer, Duration)> = process
             .timers
             .armed()
+            .filter(|&(_, deadline)| deadline > now)
             .map(|(timer, deadline)| {
                 let shown = process.clock.monotonic(deadline);
                 (timer, shown.since(process.clock.monotonic(now)))

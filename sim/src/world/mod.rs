@@ -34,8 +34,8 @@ use process::Process;
 use queue::{Position, Queue, Slot};
 use splitbrain_check::{History, ProcessId};
 use splitbrain_core::{
-    Cluster, Effect, Links, Node, NodeId, OpId, Outcome, Purpose, Seed, Status, SyncError, SyncId,
-    Time, Violation,
+    Cluster, Effect, Links, Node, NodeId, OpId, Outcome, Purpose, Seed, Status, SyncError, Time,
+    Violation,
 };
 
 /// Something that watches the cluster after every event: a set of invariants, or nothing (`()`).
@@ -85,6 +85,13 @@ pub enum Stop {
         /// How many events there were at this instant.
         events: u32,
     },
+    /// So much happened, or is to happen, that the run is given up.
+    Exhausted {
+        /// How many events there were.
+        events: u64,
+        /// How many wait.
+        waiting: usize,
+    },
 }
 
 /// How an operation ended: what [`World::take_ended`] returns.
@@ -105,6 +112,10 @@ pub struct WorldConfig {
     pub sync_latency: Latency,
     /// More events than this at one instant of virtual time are a livelock.
     pub events_per_instant_max: u32,
+    /// After so many events the run is [given up](Stop::Exhausted): a typing error in a scenario must not take for ever.
+    pub events_max: u64,
+    /// The same if so many wait in the queue: that is what takes memory.
+    pub waiting_max: usize,
 }
 
 /// Messages take 1 to 10 ms, a sync takes half a millisecond to two.
@@ -115,6 +126,8 @@ impl Default for WorldConfig {
             links: LinkProfile::default(),
             sync_latency: Latency::uniform(us(500), us(2000)),
             events_per_instant_max: 100_000,
+            events_max: 50_000_000,
+            waiting_max: 2_000_000,
         }
     }
 }
@@ -147,7 +160,6 @@ enum Event<N: Node> {
     SyncFailed {
         node: NodeId,
         incarnation: u32,
-        sync: SyncId,
         error: SyncError,
     },
     Invoke {
@@ -187,6 +199,10 @@ pub struct World<N: Node> {
     sync_delays: Delays,
     disk_key: u64,
     events_per_instant_max: u32,
+    events_max: u64,
+    waiting_max: usize,
+    /// The number of events at which these two are looked at next.
+    look_at: u64,
     events_this_instant: u32,
     next_op: u64,
     open: Vec<OpenOp>,
@@ -240,6 +256,9 @@ impl<N: Node> World<N> {
             sync_delays: Delays::new(&config.sync_latency),
             disk_key: seed.key(Purpose::Disk),
             events_per_instant_max: config.events_per_instant_max,
+            events_max: config.events_max,
+            waiting_max: config.waiting_max,
+            look_at: 0,
             events_this_instant: 0,
             next_op: 0,
             open: Vec::new(),

@@ -24,14 +24,13 @@ pub(super) enum Held<N: Node> {
     },
 }
 
-/// Which syncs have failed. Those that were durable before are not meant.
+/// A failed sync of which the process has not been told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failed {
-    None,
-    /// All, and all that the process calls until it is told.
-    Untold,
-    /// This one and those before it; the process has been told.
-    UpTo(SyncId),
+pub(super) enum Untold {
+    /// If it ends itself over that, it is to be found so.
+    Failed,
+    /// Somebody has looked after the cause meanwhile: if it ends itself, it is started again.
+    Remedied,
 }
 
 #[derive(Clone, Debug)]
@@ -48,8 +47,11 @@ pub(super) struct Process<N: Node> {
     pub(super) next_sync: SyncId,
     /// Output behind syncs that are not durable yet. Invariant: empty, or the first is a barrier.
     pub(super) outbox: VecDeque<Held<N>>,
-    /// Which syncs of this incarnation have failed.
-    pub(super) failed: Failed,
+    /// The last sync of this incarnation that failed; all before it that were not durable failed with it.
+    pub(super) failed_sync: Option<SyncId>,
+    /// A failed sync of which the process, paused or busy, has not been told. Until it is, nothing it writes becomes durable,
+    /// and what is held stays held: it goes on in the belief that the sync may still succeed.
+    pub(super) untold: Option<Untold>,
     /// Whether what arrives must wait: the process is paused, or busy, or others wait already.
     pub(super) waiting: bool,
     /// What arrived meanwhile, in order of arrival.
@@ -78,7 +80,8 @@ impl<N: Node> Process<N> {
             timers: Timers::new(),
             next_sync: SyncId(0),
             outbox: VecDeque::new(),
-            failed: Failed::None,
+            failed_sync: None,
+            untold: None,
             waiting: false,
             backlog: VecDeque::new(),
             waking: false,
@@ -98,7 +101,8 @@ impl<N: Node> Process<N> {
         self.timers.clear();
         self.next_sync = SyncId(0);
         self.outbox.clear();
-        self.failed = Failed::None;
+        self.failed_sync = None;
+        self.untold = None;
         self.waiting = false;
         self.waking = false;
         self.busy_until = Time::ZERO;
@@ -119,11 +123,7 @@ impl<N: Node> Process<N> {
 
     /// Whether this sync, which was not durable yet, never will be.
     pub(super) fn has_failed(&self, sync: SyncId) -> bool {
-        match self.failed {
-            Failed::None => false,
-            Failed::Untold => true,
-            Failed::UpTo(last) => sync <= last,
-        }
+        self.untold.is_some() || self.failed_sync.is_some_and(|failed| sync <= failed)
     }
 
     /// Takes away the barrier of this sync, which is the first in the outbox.

@@ -106,6 +106,12 @@ impl<E> Queue<E> {
         self.events.remove(slot.0 as usize)
     }
 
+    /// How many events there are, those in the backlogs of processes included.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.events.len()
+    }
+
     /// All waiting events, to change some of them in place (cut messages in flight). Order by slot.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (Slot, &mut E)> {
         self.events

@@ -126,6 +126,7 @@ fn config() -> WorldConfig {
         links,
         sync_latency: ms(5),
         events_per_instant_max: 1000,
+        ..WorldConfig::default()
     }
 }
 
@@ -419,6 +420,28 @@ fn loops_without_time_are_livelocks() {
     let mut echoing =
         World::<Puppet>::new(Seed(1), &fast, [vec![Step::Send(1, ECHO_FOR_EVER)], vec![]]);
     assert!(matches!(run(&mut echoing, 50), Stop::Livelock { .. }));
+}
+
+#[test]
+fn a_run_that_does_too_much_is_given_up() {
+    let mut few = config();
+    few.links.latency = Latency::constant(Span::from_millis(1));
+    few.events_max = 500;
+    let echo = vec![Step::Send(1, ECHO_FOR_EVER)];
+    let mut echoing = World::<Puppet>::new(Seed(1), &few, [echo, vec![]]);
+    assert!(matches!(
+        run(&mut echoing, 1_000),
+        Stop::Exhausted { events: 500, .. }
+    ));
+    let mut narrow = config();
+    narrow.waiting_max = 50;
+    let flood = (0..100).map(|number| Step::Send(1, number)).collect();
+    let mut flooding = World::<Puppet>::new(Seed(1), &narrow, [flood, vec![]]);
+    let stop = run(&mut flooding, 1_000);
+    assert!(
+        matches!(stop, Stop::Exhausted { waiting: 100.., .. }),
+        "{stop:?}"
+    );
 }
 
 #[test]

@@ -386,3 +386,68 @@ fn a_crash_may_keep_or_tear_what_was_not_synced() {
         assert_eq!(world.stats().records_damaged, damaged);
     }
 }
+
+/// Found by a law in tests/laws.rs: what waits for a resume was put behind everything else that waits.
+#[test]
+fn a_timer_that_has_run_out_keeps_its_place_when_the_clock_drifts() {
+    let backlog = |ppm: i32| {
+        let mut world = world(vec![Step::Set(1, 5)], vec![Step::Send(0, 7)]);
+        run(&mut world, 1);
+        world.pause(A);
+        run(&mut world, 20);
+        world.drift(A, ppm);
+        run(&mut world, 30);
+        world.resume(A);
+        run(&mut world, 40);
+        seen(&world, A)
+    };
+    let order = |ppm| {
+        let seen = backlog(ppm).into_iter();
+        seen.map(|(_, what)| what).collect::<Vec<_>>()
+    };
+    assert_eq!(order(0), [Seen::Timer(1), Seen::Message(7)]);
+    assert_eq!(order(100_000), order(0));
+}
+
+/// Found by a law in tests/laws.rs: Raft on a slow process came back with a hole in its log. What is written before the process
+/// is told of a failed sync fails as well.
+#[test]
+fn a_process_that_is_not_told_of_a_failed_sync_writes_no_hole() {
+    let mut world = world(vec![Step::Append(1), Step::Sync], vec![]);
+    world.slow_down(A, Duration::from_millis(10), true);
+    world.fail_syncs(A, true);
+    run(&mut world, 2);
+    world.invoke(ProcessId(0), A, vec![9]);
+    run(&mut world, 6);
+    world.fail_syncs(A, false);
+    // The operation is next: its sync, of 5 ms, is over before the process hears of the first one.
+    run(&mut world, 19);
+    assert!(world.take_ended().next().is_none() && world.halted(A).is_none());
+    run(&mut world, 40);
+    assert!(world.halted(A).is_some());
+    world.slow_down(A, Duration::from_millis(10), false);
+    world.restart(A);
+    run(&mut world, 50);
+    let Seen::Started(journal) = started_with(&world, A) else {
+        panic!("it starts");
+    };
+    assert!([1, 9].starts_with(&journal), "{journal:?}");
+    let unanswered = |ended: &Ended<u32>| ended.outcome == Outcome::Info;
+    assert!(world.take_ended().all(|ended| unanswered(&ended)));
+}
+
+/// Found by the same law: nobody started it after everything was healed.
+#[test]
+fn a_process_that_hears_of_a_failed_sync_when_all_is_well_again_is_started() {
+    let mut world = world(vec![Step::Append(1), Step::Sync], vec![]);
+    world.fail_syncs(A, true);
+    run(&mut world, 1);
+    world.pause(A);
+    run(&mut world, 10);
+    world.fail_syncs(A, false);
+    world.restart_halted(A);
+    world.resume(A);
+    run(&mut world, 30);
+    assert_eq!((world.stats().halts, world.halted(A)), (1, None));
+    assert_eq!(world.cluster().status(A), Status::Up);
+}
