@@ -235,7 +235,7 @@ mod tests {
     fn a_typing_error_gets_a_hint() {
         let error = load("raft/mixd", &[]).unwrap_err().to_string();
         assert!(error.contains("did you mean `raft/mixed`?"), "{error}");
-        let error = load("zzz", &[]).unwrap_err().to_string();
+        let error = load("jjj", &[]).unwrap_err().to_string();
         assert!(!error.contains("did you mean"), "{error}");
     }
 }

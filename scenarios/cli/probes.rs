@@ -38,7 +38,7 @@ pub(super) fn print(
             table.add_row([
                 probe.seeds.to_string(),
                 probe.times.to_string(),
-                probe.name.to_owned(),
+                probe.name.clone(),
             ]);
         }
         for column in table.column_iter_mut().take(2) {
@@ -52,7 +52,7 @@ pub(super) fn print(
         writeln!(out, "  NEVER reached:")?;
     }
     for probe in never {
-        let is_required = required.iter().any(|name| *name == probe.name);
+        let is_required = required.contains(&probe.name);
         let required = if is_required { " (required)" } else { "" };
         writeln!(out, "    {}{required}", probe.name)?;
     }

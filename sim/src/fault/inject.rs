@@ -73,11 +73,15 @@ fn carry_out<N: Node>(world: &mut World<N>, fault: &Fault, victims: Vec<NodeId>)
             Undo::End(world.arm(&victims, point), "no longer to crash", victims)
         }
         Fault::Wipe { .. } => {
-            victims.iter().for_each(|&node| world.wipe(node));
+            for &node in &victims {
+                world.wipe(node);
+            }
             Undo::Restart(with_incarnations(world, &victims))
         }
         Fault::Pause { .. } => {
-            victims.iter().for_each(|&node| world.pause(node));
+            for &node in &victims {
+                world.pause(node);
+            }
             Undo::Resume(with_incarnations(world, &victims))
         }
         Fault::Slow { per_event, .. } => {
@@ -86,7 +90,9 @@ fn carry_out<N: Node>(world: &mut World<N>, fault: &Fault, victims: Vec<NodeId>)
             Undo::SpeedUp(victims, per_event.0)
         }
         Fault::Drift { ppm } => {
-            ppm.iter().for_each(|(&node, &ppm)| world.drift(node, ppm));
+            for (&node, &ppm) in ppm {
+                world.drift(node, ppm);
+            }
             Undo::Undrift(ppm.clone())
         }
         Fault::Jump { by_ms } => {
@@ -108,7 +114,9 @@ fn carry_out<N: Node>(world: &mut World<N>, fault: &Fault, victims: Vec<NodeId>)
             Undo::SyncAgain(victims)
         }
         Fault::FullDisk { .. } => {
-            victims.iter().for_each(|&node| world.fill_disk(node, true));
+            for &node in &victims {
+                world.fill_disk(node, true);
+            }
             Undo::MakeRoom(victims)
         }
         Fault::Corrupt { records } => {
@@ -169,13 +177,15 @@ pub(crate) fn undo<N: Node>(world: &mut World<N>, undo: &Undo) {
             say(world, nodes, words);
         }
         Undo::SpeedUp(nodes, by) => {
-            nodes
-                .iter()
-                .for_each(|&node| world.slow_down(node, *by, false));
+            for &node in nodes {
+                world.slow_down(node, *by, false);
+            }
             say(world, nodes, "no longer slow");
         }
         Undo::Undrift(ppm) => {
-            ppm.iter().for_each(|(&node, &ppm)| world.drift(node, -ppm));
+            for (&node, &ppm) in ppm {
+                world.drift(node, -ppm);
+            }
             let nodes: Vec<NodeId> = ppm.keys().copied().collect();
             say(world, &nodes, "clocks run as they should");
         }
@@ -187,12 +197,16 @@ pub(crate) fn undo<N: Node>(world: &mut World<N>, undo: &Undo) {
             say(world, &nodes, "wall clocks jump back");
         }
         Undo::SyncAgain(nodes) => {
-            nodes.iter().for_each(|&node| world.fail_syncs(node, false));
+            for &node in nodes {
+                world.fail_syncs(node, false);
+            }
             say(world, nodes, "syncs no longer fail");
             restart_halted(world, nodes);
         }
         Undo::MakeRoom(nodes) => {
-            nodes.iter().for_each(|&node| world.fill_disk(node, false));
+            for &node in nodes {
+                world.fill_disk(node, false);
+            }
             say(world, nodes, "there is room on the disk");
             restart_halted(world, nodes);
         }

@@ -124,6 +124,10 @@ fn rename_keys<V: Copy>(
     *by_node = by_node.iter().filter_map(renamed).collect();
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
 fn is_lost(unsynced: &Unsynced) -> bool {
     *unsynced == Unsynced::Lost
 }

@@ -3,7 +3,7 @@
 use super::{Drawn, Fact, Targets};
 use crate::fault::{Fault, InFlight, Injection};
 use crate::network::{LinkSet, Shape};
-use crate::scenario::{FaultKind, FaultSpec, UnsyncedKind, Victims};
+use crate::scenario::{FaultKind, FaultSpec, OneOrMany, UnsyncedKind, Victims};
 use crate::span::Span;
 use crate::world::{Point, Unsynced};
 use splitbrain_core::{NodeId, Purpose, Rng, Seed, Time, nanos};
@@ -236,11 +236,7 @@ impl Source {
     }
 
     fn per_event(&mut self) -> Span {
-        let range = self
-            .spec
-            .per_event
-            .as_ref()
-            .map(|per_event| per_event.range());
+        let range = self.spec.per_event.as_ref().map(OneOrMany::range);
         let drawn = range
             .map(|range| self.rng.duration(range))
             .unwrap_or_default();

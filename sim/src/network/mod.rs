@@ -114,8 +114,8 @@ impl Degradation {
             );
         }
         self.latency.map_or(Ok(()), |latency| latency.validate())?;
-        self.bursts.map_or(Ok(()), |bursts| bursts.validate())?;
-        self.capacity.map_or(Ok(()), |capacity| capacity.validate())
+        self.bursts.map_or(Ok(()), Bursts::validate)?;
+        self.capacity.map_or(Ok(()), Capacity::validate)
     }
 }
 

@@ -157,6 +157,10 @@ impl Special {
 }
 
 /// An exponentially distributed time, in nanoseconds; at least one. The logarithm is the same on every machine.
+#[expect(
+    clippy::cast_sign_loss,
+    reason = "the logarithm of a number up to one is not positive"
+)]
 fn exponential(mean_ns: u64, draw: u64) -> u64 {
     let uniform = ((draw >> 11) as f64 + 1.0) / (1_u64 << 53) as f64;
     ((-libm::log(uniform) * mean_ns as f64) as u64).max(1)

@@ -297,6 +297,33 @@ mod tests {
                 "nemesis.0.victims: expected the victims",
             ),
             (
+                format!("{GOOD}[budget]\ndisks = -1\n"),
+                "s.toml:7: -1 is out of range: expected 0 to 99",
+            ),
+            (
+                format!("{GOOD}[require]\ncrahses = 2\n"),
+                "s.toml:7: unknown field `crahses`",
+            ),
+            (
+                format!("{GOOD}[expect]\nverdict = 'violation'\n"),
+                "s.toml:6: expect: verdict",
+            ),
+        ];
+        for (text, expected) in cases {
+            let error = load(&text).unwrap_err().to_string();
+            assert!(
+                error.contains(expected),
+                "for\n{text}\nexpected {expected}\nfound    {error}"
+            );
+        }
+        assert!(load(GOOD).is_ok());
+    }
+
+    #[test]
+    fn keys_of_a_fault_must_belong_to_its_kind_and_make_sense() {
+        let nemesis = |lines: &str| format!("{GOOD}[[nemesis]]\nfault = 'crash'\n{lines}");
+        let cases = [
+            (
                 nemesis("lasting = '1s'\nat = '1s'\nvictims = 'one'\nppm = [1, 2]\n"),
                 "s.toml:7: nemesis.0.fault: `ppm` goes with fault = drift",
             ),
@@ -323,18 +350,6 @@ mod tests {
                     .replace("'crash'", "'drift'"),
                 "s.toml:11: nemesis.0.ppm: expected two numbers",
             ),
-            (
-                format!("{GOOD}[budget]\ndisks = -1\n"),
-                "s.toml:7: -1 is out of range: expected 0 to 99",
-            ),
-            (
-                format!("{GOOD}[require]\ncrahses = 2\n"),
-                "s.toml:7: unknown field `crahses`",
-            ),
-            (
-                format!("{GOOD}[expect]\nverdict = 'violation'\n"),
-                "s.toml:6: expect: verdict",
-            ),
         ];
         for (text, expected) in cases {
             let error = load(&text).unwrap_err().to_string();
@@ -343,7 +358,6 @@ mod tests {
                 "for\n{text}\nexpected {expected}\nfound    {error}"
             );
         }
-        assert!(load(GOOD).is_ok());
     }
 
     #[test]

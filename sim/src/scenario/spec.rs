@@ -234,6 +234,10 @@ pub struct Budget {
 }
 
 impl Budget {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde hands over a reference"
+    )]
     fn is_default(&self) -> bool {
         *self == Budget::default()
     }

@@ -54,7 +54,11 @@ impl Clock {
     pub(super) fn wall(&self, now: Time) -> Time {
         let strobed = self.strobe.map_or(0, |strobe| {
             let swings = nanos(now.since(strobe.since)) / strobe.every_ns.max(1);
-            if swings % 2 == 0 { strobe.by_ns } else { 0 }
+            if swings.is_multiple_of(2) {
+                strobe.by_ns
+            } else {
+                0
+            }
         });
         let off = self.offset_ns.saturating_add(strobed);
         let shown = self.monotonic(now).as_nanos();

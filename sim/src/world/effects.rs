@@ -57,7 +57,7 @@ impl<N: Node> World<N> {
                 self.crashes_at(node, &Point::AfterSend);
             }
             Effect::Complete { id, outcome } if process.outbox.is_empty() => {
-                self.end_op(id, outcome)
+                self.end_op(id, outcome);
             }
             Effect::Complete { id, outcome } => {
                 process.outbox.push_back(Held::Complete { id, outcome });
