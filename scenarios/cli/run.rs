@@ -251,11 +251,11 @@ impl Ran<'_> {
 
     fn expected(&self) -> &str {
         let expect = self.case.expect();
-        let property = expect
-            .property
-            .as_deref()
-            .filter(|_| expect.verdict == ExpectedVerdict::Violation);
-        property.unwrap_or("valid")
+        match expect.verdict {
+            ExpectedVerdict::Valid => "valid",
+            ExpectedVerdict::Violation => expect.property.as_deref().unwrap_or("violation"),
+            ExpectedVerdict::Unrecoverable => "unrecoverable",
+        }
     }
 
     fn json(&self, arguments: &Arguments) -> serde_json::Value {
@@ -367,8 +367,12 @@ impl Ran<'_> {
             )?;
         }
         match &self.outcome.met {
-            Met::Yes if self.expected() == "valid" => writeln!(out, "  as expected: valid"),
-            Met::Yes => writeln!(out, "  as expected: violates {}", self.expected()),
+            Met::Yes => match self.case.expect().verdict {
+                ExpectedVerdict::Violation => {
+                    writeln!(out, "  as expected: violates {}", self.expected())
+                }
+                _ => writeln!(out, "  as expected: {}", self.expected()),
+            },
             Met::No(why) => writeln!(out, "  NOT as expected: {why}"),
             Met::Unknown(why) => writeln!(out, "  UNKNOWN: {why}"),
         }

@@ -33,28 +33,27 @@ impl<N: Node> World<N> {
             }
         }
         let mut effects = std::mem::take(&mut self.effects);
-        self.interrupted = false;
         for effect in effects.drain(..) {
-            self.carry_out_one(node, effect);
-            if self.interrupted {
+            if self.carry_out_one(node, effect) {
                 break; // it has ended itself, or crashed at this point: the rest does not happen
             }
         }
         self.effects = effects;
     }
 
+    /// Returns whether the node has stopped at this point.
     #[inline]
-    fn carry_out_one(&mut self, node: NodeId, effect: Effect<N>) {
+    fn carry_out_one(&mut self, node: NodeId, effect: Effect<N>) -> bool {
         let process = &mut self.processes[node.index()];
         match effect {
             Effect::Send { to, message } if process.outbox.is_empty() => {
                 self.transmit(node, to, message);
-                self.crashes_at(node, &Point::AfterSend);
+                return self.crashes_at(node, &Point::AfterSend);
             }
             Effect::Send { to, message } => process.outbox.push_back(Held::Send { to, message }),
             Effect::SendEager { to, message } => {
                 self.transmit_out_of_line(node, to, message);
-                self.crashes_at(node, &Point::AfterSend);
+                return self.crashes_at(node, &Point::AfterSend);
             }
             Effect::Complete { id, outcome } if process.outbox.is_empty() => {
                 self.end_op(id, outcome);
@@ -66,24 +65,28 @@ impl<N: Node> World<N> {
             Effect::CancelTimer(timer) => process.timers.cancel(timer),
             Effect::Append(record) => process.disk.append(record),
             Effect::Sync(sync) => self.sync(node, sync),
-            rare => self.carry_out_rare(node, rare),
+            rare => return self.carry_out_rare(node, rare),
         }
+        false
     }
 
-    /// What no message or timer waits for: kept apart, so that the others have a short way.
+    /// What no message or timer waits for: kept apart, so that the others have a short way. Returns the same.
     #[cold]
-    fn carry_out_rare(&mut self, node: NodeId, effect: Effect<N>) {
+    fn carry_out_rare(&mut self, node: NodeId, effect: Effect<N>) -> bool {
         match effect {
             Effect::Compact(records) => {
                 self.processes[node.index()].disk.compact(records);
-                self.crashes_at(node, &Point::Compaction);
+                self.crashes_at(node, &Point::Compaction)
             }
-            Effect::Halt(reason) => self.halt(node, reason),
+            Effect::Halt(reason) => {
+                self.halt(node, reason);
+                true
+            }
             Effect::Probe(index) => {
                 self.reach(node, index);
-                self.crashes_at_probe(node, index);
+                self.crashes_at_probe(node, index)
             }
-            _ => debug_assert!(false, "all others are carried out by the caller"),
+            _ => unreachable!("all others are carried out by the caller"),
         }
     }
 

@@ -67,7 +67,6 @@ impl<N: Node> World<N> {
     }
 
     fn stop(&mut self, node: NodeId, unsynced: Unsynced) {
-        self.interrupted = true;
         let index = node.index();
         self.nodes[index] = None;
         self.status[index] = Status::Down;

@@ -220,8 +220,6 @@ pub struct World<N: Node> {
     disturbed: Vec<NodeId>,
     /// The node whose handler is running: who is to blame for a panic.
     running: Option<NodeId>,
-    /// Whether the node whose effects are carried out has stopped meanwhile.
-    interrupted: bool,
     /// Crashes that wait for a node to reach a point.
     armed: Vec<Armed>,
     next_fault: u32,
@@ -272,7 +270,6 @@ impl<N: Node> World<N> {
             trace: None,
             disturbed: Vec::new(),
             running: None,
-            interrupted: false,
             armed: Vec::new(),
             next_fault: 0,
             clogged: Vec::new(),
