@@ -198,7 +198,7 @@ fn run_case<'a>(
     }
     let mut shrunk = Vec::new();
     if arguments.shrink > 0 && unwritten.is_none() && !stop.load(Relaxed) {
-        match shrink_failures(arguments.shrink, case, summary, &folders) {
+        match shrink_failures(arguments.shrink, case, summary, &folders, stop) {
             Ok(runs) => shrunk = runs,
             Err(error) => unwritten = Some(error),
         }
@@ -220,6 +220,7 @@ fn shrink_failures(
     case: &dyn Case,
     summary: &Summary,
     folders: &[Option<FailureFolder>],
+    stop: &AtomicBool,
 ) -> anyhow::Result<Vec<(Seed, Shrunk, FailureFolder)>> {
     let mut runs: Vec<(Seed, Shrunk, FailureFolder)> = Vec::new();
     for ((seed, finding), folder) in summary.failures.iter().zip(folders) {
@@ -227,6 +228,9 @@ fn shrink_failures(
         let Some(folder) = folder.as_ref().filter(|_| first) else {
             continue;
         };
+        if stop.load(Relaxed) {
+            break;
+        }
         let report = case.run(*seed, &Script::DRAWN, Some(TraceDetail::Notes));
         let script = report.script();
         if let Some(shrunk) = shrink::shrunk(case, *seed, &script, &finding.property, budget_steps)

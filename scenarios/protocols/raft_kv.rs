@@ -18,6 +18,7 @@ impl Protocol for RaftKv {
     type Node = Peer;
     type Settings = Settings;
     const NAME: &'static str = "raft-kv";
+    const HAS_PROGRESS: bool = true;
     const HISTORY_PROPERTY: Option<&'static str> = Some("linearizability");
 
     fn validate(settings: &Settings, _servers: usize, _clients: usize) -> Result<(), String> {

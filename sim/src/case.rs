@@ -232,6 +232,20 @@ fn check_with_protocol<P: Protocol>(
         ));
     }
     for (index, spec) in scenario.nemesis.iter().enumerate() {
+        let by_progress = matches!(spec.victims, Some(Victims::Behind | Victims::Ahead));
+        if !P::HAS_PROGRESS && (by_progress || spec.until_behind.is_some()) {
+            let key = if by_progress {
+                "victims"
+            } else {
+                "until_behind"
+            };
+            let path = ["nemesis", &index.to_string(), key];
+            let what = format!(
+                "nobody is behind or ahead: nodes of {} do not say how far they are",
+                P::NAME
+            );
+            return Err(scenario::Invalid::new(&path, what));
+        }
         let points = spec.point.iter().flat_map(scenario::OneOrMany::as_slice);
         for point in points {
             if let Point::Probe(probe) = point

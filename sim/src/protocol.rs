@@ -57,6 +57,9 @@ pub trait Protocol: Debug + Send + Sync + 'static {
     /// The operations that must succeed after healing, to be spread over the processes: final reads.
     fn final_operations(workload: &WorkloadSpec) -> Vec<OpOf<Self>>;
 
+    /// Whether its nodes say how far they have come ([`Node::progress`]): only then can one be behind another.
+    const HAS_PROGRESS: bool = false;
+
     /// The node that is interesting now: what `victims = "leader"` means.
     fn leader(_cluster: Cluster<'_, Self::Node>) -> Option<NodeId> {
         None

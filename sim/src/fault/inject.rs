@@ -12,8 +12,9 @@ use std::time::Duration;
 pub(crate) enum Undo {
     Mend(LinkSet),
     Unclog(LinkSet),
-    /// Nodes with the incarnation they will have: one that was restarted or crashed again since is left alone.
-    Restart(Vec<(NodeId, u32)>),
+    /// Held down until now.
+    Restart(Vec<NodeId>),
+    /// Nodes with the incarnation they had: one that has crashed since is left alone.
     Resume(Vec<(NodeId, u32)>),
     /// The world knows how; at these nodes.
     End(FaultId, &'static str, Vec<NodeId>),
@@ -67,7 +68,7 @@ fn carry_out<N: Node>(world: &mut World<N>, fault: &Fault, victims: Vec<NodeId>)
         Fault::Crash { unsynced, .. } => {
             let crash = |&node: &NodeId| world.crash_keeping(node, *unsynced);
             victims.iter().for_each(crash);
-            Undo::Restart(with_incarnations(world, &victims))
+            hold_down(world, victims)
         }
         Fault::CrashAt { point, .. } => {
             Undo::End(world.arm(&victims, point), "no longer to crash", victims)
@@ -76,7 +77,7 @@ fn carry_out<N: Node>(world: &mut World<N>, fault: &Fault, victims: Vec<NodeId>)
             for &node in &victims {
                 world.wipe(node);
             }
-            Undo::Restart(with_incarnations(world, &victims))
+            hold_down(world, victims)
         }
         Fault::Pause { .. } => {
             for &node in &victims {
@@ -132,6 +133,13 @@ fn nanoseconds(ms: i64) -> i64 {
     ms.saturating_mul(1_000_000)
 }
 
+fn hold_down<N: Node>(world: &mut World<N>, nodes: Vec<NodeId>) -> Undo {
+    for &node in &nodes {
+        world.hold_down(node);
+    }
+    Undo::Restart(nodes)
+}
+
 fn with_incarnations<N: Node>(world: &World<N>, nodes: &[NodeId]) -> Vec<(NodeId, u32)> {
     nodes
         .iter()
@@ -156,10 +164,8 @@ pub(crate) fn undo<N: Node>(world: &mut World<N>, undo: &Undo) {
             world.unclog(links);
         }
         Undo::Restart(nodes) => {
-            for &(node, incarnation) in nodes {
-                if world.incarnation(node) == incarnation {
-                    world.restart(node);
-                }
+            for &node in nodes {
+                world.let_up(node);
             }
         }
         Undo::Resume(nodes) => {

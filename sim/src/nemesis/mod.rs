@@ -252,6 +252,17 @@ mod tests {
     }
 
     #[test]
+    fn in_a_mix_only_what_can_be_spread_is_spread() {
+        let text = "fault = ['crash', 'clog', 'partition']\nevery = '500ms'\nlasting = '1s'\nvictims = 'one'\nspread = '300ms'";
+        let drawn = all(&[spec(text)], 3, None);
+        let links = drawn
+            .iter()
+            .filter(|d| matches!(d.fault.kind(), "clog" | "partition"));
+        assert!(links.clone().count() > 10);
+        assert!(links.clone().all(|d| d.fault.nodes().len() > 1));
+    }
+
+    #[test]
     fn a_swizzle_clogs_in_one_order_and_lets_go_in_another() {
         let text = "fault = 'swizzle'\nat = '1s'\nlasting = '2s'\nvictims = 'all'";
         let orders = |seed| {

@@ -109,7 +109,10 @@ impl Source {
             let (fault, victim) = self.fault(kind, targets);
             let until_behind = self.spec.until_behind.zip(victim);
             match self.spec.spread {
-                Some(spread) if fault.nodes().len() > 1 => self.spread(at, spread.0, &fault),
+                // In a mix, not every kind can be spread: a link has two ends.
+                Some(spread) if kind.keys().0.contains(&"spread") && fault.nodes().len() > 1 => {
+                    self.spread(at, spread.0, &fault)
+                }
                 _ => vec![Drawn {
                     injection: Injection {
                         at: Span(at),
@@ -122,6 +125,8 @@ impl Source {
         };
         self.injected += 1;
         self.schedule(now);
+        let mut drawn = drawn;
+        drawn.retain(|drawn| Time::ZERO + drawn.injection.at.0 < self.until);
         drawn
     }
 
@@ -325,7 +330,11 @@ impl Source {
             let mut facts = order.iter().filter_map(fact);
             facts.find(|fact| is(fact)).map(|fact| fact.node)
         };
-        let up = || targets.facts.iter().filter(|fact| fact.up);
+        // In the random order, too: of several that are equally far, it is not always the same one.
+        let up = || {
+            let fact = |node: &NodeId| targets.facts.iter().find(|fact| fact.node == *node);
+            order.iter().filter_map(fact).filter(|fact| fact.up)
+        };
         let mut nodes = match &self.spec.victims {
             None | Some(Victims::One) => some(1),
             Some(Victims::Minority) => some(minority),

@@ -103,7 +103,11 @@ impl FaultAgenda {
                 continue;
             };
             if fault.damages_disks() {
-                self.damaged.extend(fault.nodes());
+                let servers = fault
+                    .nodes()
+                    .into_iter()
+                    .filter(|node| self.servers.contains(node));
+                self.damaged.extend(servers);
             }
             let flap = match &fault {
                 Fault::Partition {
@@ -130,7 +134,9 @@ impl FaultAgenda {
         let mut left = self.disks_max.saturating_sub(self.damaged.len());
         let mut allowed = self.damaged.clone();
         for node in fault.nodes() {
-            if left > 0 && allowed.insert(node) {
+            if !self.servers.contains(&node) {
+                allowed.insert(node); // what clients have on their disks keeps nobody from living on
+            } else if left > 0 && allowed.insert(node) {
                 left -= 1;
             }
         }
@@ -150,7 +156,11 @@ impl FaultAgenda {
                 continue;
             }
             *next = now + LOOK_EVERY;
-            if ahead.unwrap_or(0) >= progress(*node).unwrap_or(0).saturating_add(*far) {
+            // Of a node that is down nobody knows how far it is.
+            let Some(own) = progress(*node) else {
+                continue;
+            };
+            if ahead.unwrap_or(0) >= own.saturating_add(*far) {
                 let injected = &mut self.injected[fault.place];
                 injected.lasting = Span(now.since(Time::ZERO + injected.at.0));
                 fault.until = now;

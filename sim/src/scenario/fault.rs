@@ -175,7 +175,7 @@ impl FaultKind {
     }
 
     /// The keys that say more about this kind, besides times and victims, and those among them that it needs.
-    pub(super) fn keys(self) -> (&'static [&'static str], &'static [&'static str]) {
+    pub(crate) fn keys(self) -> (&'static [&'static str], &'static [&'static str]) {
         const SPREAD: &[&str] = &["spread"];
         match self {
             FaultKind::Partition => (&["shape", "in_flight", "flap", "until_behind"], &[]),

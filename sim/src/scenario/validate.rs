@@ -193,6 +193,19 @@ fn validate_values(kinds: &[FaultKind], spec: &FaultSpec) -> Result<(), WrongFau
             ));
         }
     }
+    if spec.ppm == Some([0, 0]) {
+        return Err(("ppm", "a drift of nothing is none".to_owned()));
+    }
+    if spec.by_ms == Some([0, 0]) {
+        return Err(("by_ms", "a jump of nothing is none".to_owned()));
+    }
+    let longest = spec.lasting.as_slice().last().copied().unwrap_or_default();
+    if let Some(flap) = spec.flap.filter(|&flap| flap >= longest) {
+        return Err((
+            "flap",
+            format!("nothing that lasts {longest} comes and goes every {flap}"),
+        ));
+    }
     let empty = |list: Option<usize>| list == Some(0);
     if empty(spec.unsynced.as_ref().map(|list| list.as_slice().len())) {
         return Err((
@@ -302,6 +315,12 @@ fn validate_victims<S>(
         }
         Some(Victims::Minority) if servers < 3 => {
             format!("{servers} servers have no minority: expected one, or more servers")
+        }
+        Some(Victims::Client) if kind == FaultKind::Partition => {
+            "a partition has a server as its victim; clients fall on a side at random".to_owned()
+        }
+        Some(Victims::Node(node)) if kind == FaultKind::Partition && node.index() >= servers => {
+            format!("a partition has a server as its victim, and {node} is a client")
         }
         Some(victims) if kind == FaultKind::Partition && !victims.is_one() => {
             "a partition has one victim: expected one, leader, rolling or a node like n1".to_owned()

@@ -9,14 +9,15 @@ const PPM: i128 = 1_000_000;
 /// The clocks of a node. The harness keeps true time; the node sees only these.
 #[derive(Clone, Debug)]
 pub(super) struct Clock {
-    /// How much too fast the monotonic clock runs, in parts per million; too slow if negative. More than -1,000,000.
-    drift_ppm: i32,
+    /// How much too fast the monotonic clock is to run, in parts per million, all faults together; too slow if negative.
+    drift_ppm: i64,
     /// What the monotonic clock showed at `since`, when its speed last changed.
     shown: Time,
     since: Time,
     /// How far the wall clock is off from true time, in nanoseconds, but for drift.
     offset_ns: i64,
-    strobe: Option<Strobe>,
+    /// Of several, the last counts.
+    strobes: Vec<Strobe>,
 }
 
 /// A wall clock that jumps to and fro.
@@ -36,23 +37,19 @@ impl Clock {
             shown: Time::ZERO,
             since: Time::ZERO,
             offset_ns: 0,
-            strobe: None,
+            strobes: Vec::new(),
         }
     }
 
     /// The monotonic clock.
     pub(super) fn monotonic(&self, now: Time) -> Time {
-        let passed = scale(
-            nanos(now.since(self.since)),
-            PPM + i128::from(self.drift_ppm),
-            PPM,
-        );
+        let passed = scale(nanos(now.since(self.since)), self.speed(), PPM);
         self.shown + Duration::from_nanos(passed)
     }
 
     /// The wall clock.
     pub(super) fn wall(&self, now: Time) -> Time {
-        let strobed = self.strobe.map_or(0, |strobe| {
+        let strobed = self.strobes.last().map_or(0, |strobe| {
             let swings = nanos(now.since(strobe.since)) / strobe.every_ns.max(1);
             if swings.is_multiple_of(2) {
                 strobe.by_ns
@@ -65,17 +62,25 @@ impl Clock {
         Time::from_nanos(shown.saturating_add_signed(off))
     }
 
+    /// How far the monotonic clock goes in a million nanoseconds. However many faults slow it down, it goes on.
+    fn speed(&self) -> i128 {
+        (PPM + i128::from(self.drift_ppm)).max(PPM / 10)
+    }
+
     /// How much true time passes while the monotonic clock runs for this long.
     pub(super) fn true_time(&self, shown: Duration) -> Duration {
-        let true_ns = scale(nanos(shown), PPM, PPM + i128::from(self.drift_ppm));
-        Duration::from_nanos(true_ns)
+        // Rounded up: no timer runs out early by the clock of its own node.
+        let product = i128::from(nanos(shown)) * PPM;
+        let speed = self.speed();
+        let true_ns = (product + speed - 1) / speed;
+        Duration::from_nanos(u64::try_from(true_ns).unwrap_or(u64::MAX))
     }
 
     /// Changes the speed by so many parts per million.
     pub(super) fn drift(&mut self, by_ppm: i32, now: Time) {
         self.shown = self.monotonic(now);
         self.since = now;
-        self.drift_ppm = self.drift_ppm.saturating_add(by_ppm).max(-999_999);
+        self.drift_ppm += i64::from(by_ppm);
     }
 
     /// Moves the wall clock.
@@ -84,7 +89,7 @@ impl Clock {
     }
 
     pub(super) fn strobe(&mut self, fault: u32, by_ns: i64, every: Duration, now: Time) {
-        self.strobe = Some(Strobe {
+        self.strobes.push(Strobe {
             fault,
             since: now,
             by_ns,
@@ -93,7 +98,7 @@ impl Clock {
     }
 
     pub(super) fn end_strobe(&mut self, fault: u32) {
-        self.strobe = self.strobe.filter(|strobe| strobe.fault != fault);
+        self.strobes.retain(|strobe| strobe.fault != fault);
     }
 }
 

@@ -120,7 +120,7 @@ impl<N: Node> World<N> {
             self.disk_key,
             [node.index() as u64, self.now.as_nanos(), sync.0],
         );
-        let delays = match &process.sync_delays {
+        let delays = match process.sync_delays.last() {
             Some((_, delays)) => delays,
             None => &self.sync_delays,
         };

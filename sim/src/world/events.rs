@@ -119,6 +119,10 @@ impl<N: Node> World<N> {
                 incarnation,
                 mark,
             } if !waited && self.must_wait(node, incarnation) => {
+                if self.crashes_at(node, &Point::BeforeSync) {
+                    self.queue.remove(slot);
+                    return Handled::At(node);
+                }
                 // The disk goes on while the process does not; only the news must wait.
                 if let Some(error) = self.settle(node, mark) {
                     *self.queue.get_mut(slot) = Event::SyncFailed {

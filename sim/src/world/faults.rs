@@ -58,7 +58,12 @@ impl<N: Node> World<N> {
 
     /// Starts a process that has ended itself, as somebody has looked after the cause; or, if it has not yet been told of a
     /// failed sync, as soon as it has ended itself over that.
+    /// Nothing happens while another fault of its disk lasts.
     pub(crate) fn restart_halted(&mut self, node: NodeId) {
+        let process = self.processes.get(node.index());
+        if process.is_none_or(|process| process.disk.failing + process.disk.full > 0) {
+            return;
+        }
         if self.halted(node).is_some() {
             self.restart(node);
         } else if let Some(process) = self.processes.get_mut(node.index()) {
@@ -152,6 +157,20 @@ impl<N: Node> World<N> {
         process.starting || self.status[node.index()] != Status::Down
     }
 
+    /// A fault holds the process down, once more.
+    pub(crate) fn hold_down(&mut self, node: NodeId) {
+        self.processes[node.index()].held_down += 1;
+    }
+
+    /// One fault less holds it down: when none does, it starts again.
+    pub(crate) fn let_up(&mut self, node: NodeId) {
+        let process = &mut self.processes[node.index()];
+        process.held_down = process.held_down.saturating_sub(1);
+        if process.held_down == 0 && process.halted.is_none() {
+            self.restart(node);
+        }
+    }
+
     /// How often this node has crashed.
     pub fn incarnation(&self, node: NodeId) -> u32 {
         self.processes[node.index()].incarnation
@@ -168,7 +187,7 @@ impl<N: Node> World<N> {
         self.network.restore(fault.0);
         for process in &mut self.processes {
             process.clock.end_strobe(fault.0);
-            process.sync_delays.take_if(|(by, _)| *by == fault.0);
+            process.sync_delays.retain(|(by, _)| *by != fault.0);
         }
     }
 
@@ -275,7 +294,7 @@ impl<N: Node> World<N> {
         let fault = self.new_fault();
         for &node in nodes {
             if let Some(process) = self.processes.get_mut(node.index()) {
-                process.sync_delays = Some((fault.0, Delays::new(latency)));
+                process.sync_delays.push((fault.0, Delays::new(latency)));
             }
         }
         fault

@@ -37,6 +37,12 @@ impl<N: Node> World<N> {
                 dropped.push((from, to));
             }
         }
+        // What a clogged link holds is in flight, too.
+        let held = self.clogged.extract_if(.., |sent| {
+            let (from, to) = sent.link();
+            cuts.contains(from, to)
+        });
+        dropped.extend(held.map(|sent| sent.link()));
         for (from, to) in dropped {
             self.stats.dropped_by_partition += 1;
             self.reach_own(to, own!("a message was cut in flight"));

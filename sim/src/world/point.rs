@@ -87,8 +87,8 @@ pub(super) struct Armed {
     fault: FaultId,
     node: NodeId,
     point: Point,
-    /// The incarnation after the crash, once it has happened.
-    crashed: Option<u32>,
+    /// Whether it has happened.
+    crashed: bool,
 }
 
 impl<N: Node> World<N> {
@@ -101,7 +101,7 @@ impl<N: Node> World<N> {
             fault,
             node,
             point: point.clone(),
-            crashed: None,
+            crashed: false,
         };
         let exists = |node: &&NodeId| node.index() < self.nodes.len();
         self.armed.extend(nodes.iter().filter(exists).map(armed));
@@ -114,8 +114,8 @@ impl<N: Node> World<N> {
             .extract_if(.., |armed| armed.fault == fault)
             .collect();
         for armed in armed {
-            if armed.crashed == Some(self.incarnation(armed.node)) {
-                self.restart(armed.node);
+            if armed.crashed {
+                self.let_up(armed.node);
             }
         }
     }
@@ -138,17 +138,17 @@ impl<N: Node> World<N> {
 
     #[cold]
     fn crash_armed(&mut self, node: NodeId, is_here: impl Fn(&Point) -> bool) -> bool {
-        let waits = |armed: &&mut Armed| {
-            armed.crashed.is_none() && armed.node == node && is_here(&armed.point)
-        };
+        let waits =
+            |armed: &&mut Armed| !armed.crashed && armed.node == node && is_here(&armed.point);
         let Some(armed) = self.armed.iter_mut().find(waits) else {
             return false;
         };
-        armed.crashed = Some(self.processes[node.index()].incarnation + 1);
+        armed.crashed = true;
         let words = armed.point.words();
         self.stats.crashes_at_a_point += 1;
         self.trace_fault(&[node], || format!("crash {node} {words}"));
         self.crash(node);
+        self.hold_down(node);
         true
     }
 }

@@ -63,8 +63,10 @@ pub(super) struct Process<N: Node> {
     /// Until when the last event takes.
     pub(super) busy_until: Time,
     pub(super) clock: Clock,
-    /// How long its syncs take, if not as long as those of others, and which fault says so.
-    pub(super) sync_delays: Option<(u32, Delays)>,
+    /// How long its syncs take, if not as long as those of others, and which fault says so: of several, the last counts.
+    pub(super) sync_delays: Vec<(u32, Delays)>,
+    /// How many faults hold it down.
+    pub(super) held_down: u32,
     /// Why it ended itself, if it did and has not been started since.
     pub(super) halted: Option<String>,
 }
@@ -88,7 +90,8 @@ impl<N: Node> Process<N> {
             per_event: Duration::ZERO,
             busy_until: Time::ZERO,
             clock: Clock::new(),
-            sync_delays: None,
+            sync_delays: Vec::new(),
+            held_down: 0,
             halted: None,
         }
     }

@@ -451,3 +451,107 @@ fn a_process_that_hears_of_a_failed_sync_when_all_is_well_again_is_started() {
     assert_eq!((world.stats().halts, world.halted(A)), (1, None));
     assert_eq!(world.cluster().status(A), Status::Up);
 }
+
+#[test]
+fn of_faults_that_overlap_each_ends_on_its_own() {
+    // After the end of all faults, everything is as it was in a fresh world, whichever ended first.
+    for order in [[0, 1], [1, 0]] {
+        let mut world = world(vec![], vec![]);
+        run(&mut world, 10);
+        let slow = |ms| Latency::constant(Span::from_millis(ms));
+        let disks = [
+            world.slow_syncs(&[A], &slow(400)),
+            world.slow_syncs(&[A], &slow(50)),
+        ];
+        let swing = Duration::from_millis(10);
+        let strobes = [
+            world.strobe(&[A], 7_000_000, swing),
+            world.strobe(&[A], 9_000_000, swing),
+        ];
+        world.drift(A, -600_000);
+        world.drift(A, -700_000);
+        let before = world.clocks(A).0;
+        run(&mut world, 1010);
+        let passed = world.clocks(A).0.since(before);
+        assert!(
+            passed >= Duration::from_millis(100),
+            "a clock goes on: {passed:?}"
+        );
+        world.end(disks[order[0]]);
+        world.end(strobes[order[0]]);
+        world.drift(A, [600_000, 700_000][order[0]]);
+        let shown = world.processes[0].sync_delays.last().unwrap().1.draw(0);
+        assert_eq!(
+            shown,
+            [50_000_000, 400_000_000][order[0]],
+            "the other one lasts"
+        );
+        world.end(disks[order[1]]);
+        world.end(strobes[order[1]]);
+        world.drift(A, [600_000, 700_000][order[1]]);
+        let (monotonic, wall) = world.clocks(A);
+        run(&mut world, 2010);
+        assert_eq!(world.clocks(A).0.since(monotonic), Duration::from_secs(1));
+        assert_eq!(wall, monotonic);
+        assert!(world.processes[0].sync_delays.is_empty());
+    }
+}
+
+#[test]
+fn a_timer_is_never_early_by_the_clock_of_its_node() {
+    for ppm in [-899_999, -300_000, -7, 3, 200_001, 8_999_999] {
+        let mut world = world(vec![], vec![]);
+        run(&mut world, 1);
+        world.drift(A, ppm);
+        for ns in [1, 999, 50_000_000, 1_000_000_007] {
+            let asked = Duration::from_nanos(ns);
+            let clock = &world.processes[0].clock;
+            let due = world.now() + clock.true_time(asked);
+            let shown = clock.monotonic(due).since(clock.monotonic(world.now()));
+            assert!(shown >= asked, "{ppm} ppm: {shown:?} of {asked:?}");
+        }
+    }
+}
+
+#[test]
+fn what_a_clogged_link_holds_is_cut_in_flight() {
+    let mut world = sending(2);
+    world.clog(&all_links());
+    run(&mut world, 5);
+    world.cut(&all_links(), true);
+    run(&mut world, 6);
+    world.unclog(&all_links());
+    world.mend(&all_links());
+    run(&mut world, 100);
+    assert_eq!(got(&world), []);
+    assert_eq!(world.stats().dropped_by_partition, 2);
+}
+
+#[test]
+fn just_before_a_sync_is_just_before_it_on_a_slow_node_too() {
+    let mut world = world(vec![Step::Append(1), Step::Sync], vec![]);
+    world.slow_down(A, Duration::from_millis(20), true);
+    world.arm(&[A], &Point::BeforeSync);
+    run(&mut world, 50);
+    assert_eq!(
+        (world.stats().crashes_at_a_point, world.stats().records_lost),
+        (1, 1)
+    );
+    assert_eq!(world.durable_records(A), 0);
+}
+
+#[test]
+fn who_is_held_down_by_two_faults_starts_when_both_are_over() {
+    let mut world = world(vec![], vec![]);
+    run(&mut world, 1);
+    world.crash(A);
+    world.hold_down(A);
+    world.wipe(A);
+    world.hold_down(A);
+    world.let_up(A);
+    run(&mut world, 2);
+    assert!(world.cluster().node(A).is_none());
+    world.let_up(A);
+    run(&mut world, 3);
+    assert!(world.cluster().node(A).is_some());
+}
