@@ -1,6 +1,6 @@
 //! One source of faults: when its faults come, and what they are.
 
-use super::{Drawn, Fact, Targets};
+use super::{Drawn, Fact, Targets, begins};
 use crate::fault::{Fault, InFlight, Injection};
 use crate::network::{LinkSet, Shape};
 use crate::scenario::{FaultKind, FaultSpec, OneOrMany, UnsyncedKind, Victims};
@@ -102,7 +102,7 @@ impl Source {
             [kind] => *kind,
             kinds => kinds[self.rng.index(kinds.len())],
         };
-        let drawn = if kind == FaultKind::Swizzle {
+        let mut drawn = if kind == FaultKind::Swizzle {
             self.swizzle(at, targets)
         } else {
             let lasting = self.lasting();
@@ -125,8 +125,7 @@ impl Source {
         };
         self.injected += 1;
         self.schedule(now);
-        let mut drawn = drawn;
-        drawn.retain(|drawn| Time::ZERO + drawn.injection.at.0 < self.until);
+        drawn.retain(|drawn| begins(drawn) < self.until);
         drawn
     }
 
@@ -324,17 +323,14 @@ impl Source {
         let some = |count: usize| order.iter().copied().take(count).collect::<Vec<_>>();
         let one = |node: Option<NodeId>| node.or(any).into_iter().collect::<Vec<_>>();
         let minority = servers.len().saturating_sub(1) / 2;
-        // In the random order, so that of several the first is a random one.
-        let first = |is: &dyn Fn(&Fact) -> bool| {
+        // In the random order: of several, or of those equally far, it is not always the same one.
+        let facts = || {
             let fact = |node: &NodeId| targets.facts.iter().find(|fact| fact.node == *node);
-            let mut facts = order.iter().filter_map(fact);
-            facts.find(|fact| is(fact)).map(|fact| fact.node)
+            order.iter().filter_map(fact)
         };
-        // In the random order, too: of several that are equally far, it is not always the same one.
-        let up = || {
-            let fact = |node: &NodeId| targets.facts.iter().find(|fact| fact.node == *node);
-            order.iter().filter_map(fact).filter(|fact| fact.up)
-        };
+        let first =
+            |is: &dyn Fn(&Fact) -> bool| facts().find(|fact| is(fact)).map(|fact| fact.node);
+        let up = || facts().filter(|fact| fact.up);
         let mut nodes = match &self.spec.victims {
             None | Some(Victims::One) => some(1),
             Some(Victims::Minority) => some(minority),

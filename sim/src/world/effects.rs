@@ -93,10 +93,10 @@ impl<N: Node> World<N> {
     #[inline]
     pub(super) fn set_timer(&mut self, node: NodeId, timer: N::Timer, after: Duration) {
         let process = &mut self.processes[node.index()];
-        let after = if self.true_clocks {
-            after
-        } else {
+        let after = if self.unusual {
             process.clock.true_time(after)
+        } else {
+            after
         };
         let deadline = self.queue.next_position(self.now + after);
         if let Some(slot) = process.timers.set(timer, deadline) {

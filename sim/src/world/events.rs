@@ -22,6 +22,17 @@ enum Handled {
     Instead,
 }
 
+/// What became of a sync with which the disk is done.
+enum Settled {
+    Durable,
+    /// It has failed, and with it those that follow until the process is told.
+    Failed(SyncError),
+    /// It fails with an earlier one.
+    Never,
+    /// The node has crashed just before it was durable.
+    Crashed,
+}
+
 impl<N: Node> World<N> {
     pub(super) fn run_events(&mut self, until: Time, observer: &mut impl Observer<N>) -> Stop {
         if !self.ended.is_empty() {
@@ -119,22 +130,26 @@ impl<N: Node> World<N> {
                 incarnation,
                 mark,
             } if !waited && self.must_wait(node, incarnation) => {
-                if self.crashes_at(node, &Point::BeforeSync) {
-                    self.queue.remove(slot);
-                    return Handled::At(node);
-                }
                 // The disk goes on while the process does not; only the news must wait.
-                if let Some(error) = self.settle(node, mark) {
-                    *self.queue.get_mut(slot) = Event::SyncFailed {
-                        node,
-                        incarnation,
-                        error,
-                    };
+                match self.settle(node, mark) {
+                    Settled::Crashed => {
+                        self.queue.remove(slot);
+                        return Handled::At(node);
+                    }
+                    Settled::Failed(error) => {
+                        *self.queue.get_mut(slot) = Event::SyncFailed {
+                            node,
+                            incarnation,
+                            error,
+                        };
+                    }
+                    Settled::Durable if self.status[node.index()] == Status::Paused => self
+                        .reach_own(
+                            node,
+                            own!("a sync became durable while its process was paused"),
+                        ),
+                    Settled::Durable | Settled::Never => {}
                 }
-                self.reach_own(
-                    node,
-                    own!("a sync became durable while its process was paused"),
-                );
                 return self.wait(node, position, slot);
             }
             _ => {}
@@ -288,18 +303,21 @@ impl<N: Node> World<N> {
         }
     }
 
-    /// The disk is done with a sync: it is durable, or it has failed; returns why, once for all that fail together.
-    fn settle(&mut self, node: NodeId, mark: Mark) -> Option<SyncError> {
+    /// The disk is done with a sync.
+    fn settle(&mut self, node: NodeId, mark: Mark) -> Settled {
+        if self.processes[node.index()].has_failed(mark.sync) {
+            return Settled::Never;
+        }
+        if self.crashes_at(node, &Point::BeforeSync) {
+            return Settled::Crashed;
+        }
         let process = &mut self.processes[node.index()];
-        if process.has_failed(mark.sync) {
-            return None; // it fails with an earlier one
+        if let Some(error) = process.disk.failure(mark) {
+            process.untold = Some(Untold::Failed);
+            return Settled::Failed(error);
         }
-        let failure = process.disk.failure(mark);
-        if failure.is_none() {
-            process.disk.durable(mark);
-        }
-        process.untold = failure.map(|_| Untold::Failed);
-        failure
+        process.disk.durable(mark);
+        Settled::Durable
     }
 
     fn synced(&mut self, node: NodeId, incarnation: u32, mark: Mark, settled: bool) -> Handled {
@@ -307,11 +325,13 @@ impl<N: Node> World<N> {
         if process.incarnation != incarnation || process.has_failed(mark.sync) {
             return Handled::Nothing;
         }
-        if self.crashes_at(node, &Point::BeforeSync) {
-            return Handled::At(node);
-        }
-        if !settled && let Some(error) = self.settle(node, mark) {
-            return self.sync_failed(node, incarnation, error);
+        if !settled {
+            match self.settle(node, mark) {
+                Settled::Durable => {}
+                Settled::Failed(error) => return self.sync_failed(node, incarnation, error),
+                Settled::Crashed => return Handled::At(node),
+                Settled::Never => return Handled::Nothing,
+            }
         }
         if self.crashes_at(node, &Point::AfterSync) {
             return Handled::At(node);
@@ -399,11 +419,7 @@ impl<N: Node> World<N> {
     #[inline]
     fn enter(&mut self, node: NodeId, handler: impl FnOnce(&mut Option<N>, &mut Context<'_, N>)) {
         let unusual = self.unusual;
-        let (now, wall_clock) = if unusual {
-            self.clocks(node)
-        } else {
-            (self.now, self.now)
-        };
+        let (now, wall_clock) = self.clocks(node);
         let role = if unusual { self.role(node) } else { None };
         let process = &mut self.processes[node.index()];
         let mut next_sync = process.next_sync;

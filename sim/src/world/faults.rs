@@ -216,7 +216,6 @@ impl<N: Node> World<N> {
         if by_ppm == 0 {
             return;
         }
-        self.true_clocks = false;
         self.unusual = true;
         let now = self.now;
         // What is left of a timer is left on the node's own clock. One that has run out, and waits for its process to be
@@ -239,7 +238,6 @@ impl<N: Node> World<N> {
     /// Moves the wall clock of a node by so many nanoseconds.
     pub fn jump(&mut self, node: NodeId, by_ns: i64) {
         if let Some(process) = self.processes.get_mut(node.index()) {
-            self.true_clocks = false;
             self.unusual = true;
             self.stats.clock_jumps += 1;
             process.clock.jump(by_ns);
@@ -250,7 +248,6 @@ impl<N: Node> World<N> {
     /// fault [ends](World::end).
     pub fn strobe(&mut self, nodes: &[NodeId], by_ns: i64, every: Duration) -> FaultId {
         let fault = self.new_fault();
-        self.true_clocks = false;
         self.unusual = true;
         let now = self.now;
         for &node in nodes {
@@ -265,10 +262,10 @@ impl<N: Node> World<N> {
     /// What the monotonic and the wall clock of a node show.
     #[inline]
     pub fn clocks(&self, node: NodeId) -> (Time, Time) {
-        if self.true_clocks {
-            (self.now, self.now)
-        } else {
+        if self.unusual {
             self.own_clocks(node)
+        } else {
+            (self.now, self.now)
         }
     }
 

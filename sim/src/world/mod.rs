@@ -225,8 +225,6 @@ pub struct World<N: Node> {
     next_fault: u32,
     /// What is held at clogged links, in the order in which it was sent.
     clogged: Vec<Sent<N>>,
-    /// Whether all clocks show true time.
-    true_clocks: bool,
     /// Whether any clock, slow process or armed crash makes a handler call more than that. Once it is, it stays.
     unusual: bool,
     /// The entry of a backlog that is to be handled next.
@@ -273,7 +271,6 @@ impl<N: Node> World<N> {
             armed: Vec::new(),
             next_fault: 0,
             clogged: Vec::new(),
-            true_clocks: true,
             unusual: false,
             instead: None,
         };

@@ -93,7 +93,7 @@ pub(super) struct Armed {
 
 impl<N: Node> World<N> {
     /// Lets these nodes crash as soon as each reaches this point, once. When the fault [ends](World::end), those that have not
-    /// crashed will not, and those that have, and that nobody has started since, are started again.
+    /// crashed will not, and those that have are started again, unless another fault holds them down.
     pub fn arm(&mut self, nodes: &[NodeId], point: &Point) -> FaultId {
         let fault = self.new_fault();
         self.unusual = true;
