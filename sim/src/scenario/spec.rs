@@ -1,7 +1,7 @@
 //! What a scenario says: the data of a TOML file.
 
 use super::{FaultSpec, Require};
-use crate::network::{Bursts, Capacity, Latency, LinkProfile};
+use crate::network::{Bursts, Capacity, Degradation, Latency, LinkProfile};
 use crate::span::Span;
 use serde::{Deserialize, Serialize};
 use splitbrain_core::{NodeId, Ratio};
@@ -167,15 +167,20 @@ impl NetworkSpec {
 }
 
 impl LinkSpec {
+    /// In which respect it differs.
+    pub(super) fn degradation(&self) -> Degradation {
+        Degradation {
+            latency: self.latency,
+            loss: self.loss,
+            duplication: self.duplication,
+            bursts: self.bursts,
+            capacity: self.capacity,
+        }
+    }
+
     /// Of this link.
     pub(crate) fn profile(&self, network: &NetworkSpec) -> LinkProfile {
-        LinkProfile {
-            latency: self.latency.unwrap_or(network.latency),
-            loss: self.loss.unwrap_or(network.loss),
-            duplication: self.duplication.unwrap_or(network.duplication),
-            bursts: self.bursts.or(network.bursts),
-            capacity: self.capacity.or(network.capacity),
-        }
+        network.profile().degraded(&self.degradation())
     }
 }
 

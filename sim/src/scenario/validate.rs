@@ -88,13 +88,7 @@ fn validate_link<S>(scenario: &ScenarioOf<S>, link: &LinkSpec) -> Result<(), Str
     {
         return Err(format!("there is no {node}: the cluster has {nodes} nodes"));
     }
-    let degradation = Degradation {
-        latency: link.latency,
-        loss: link.loss,
-        duplication: link.duplication,
-        bursts: link.bursts,
-        capacity: link.capacity,
-    };
+    let degradation = link.degradation();
     if degradation == Degradation::default() {
         return Ok(());
     }
