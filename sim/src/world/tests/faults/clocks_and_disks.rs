@@ -91,24 +91,6 @@ fn a_failed_sync_ends_the_process_and_nothing_behind_it_leaves() {
 }
 
 #[test]
-fn a_node_that_does_not_know_yet_of_a_failed_sync_syncs_in_vain() {
-    // It is busy when the sync of its start fails, and syncs for an operation before it is told.
-    let script = vec![Step::Append(1), Step::Sync, Step::Send(1, 1)];
-    let mut world = world(script, vec![]);
-    world.slow_down(A, Duration::from_millis(20), true);
-    run(&mut world, 1);
-    world.invoke(ProcessId(0), A, vec![8]);
-    run(&mut world, 3);
-    world.fail_syncs(A, true);
-    run(&mut world, 6);
-    world.fail_syncs(A, false);
-    run(&mut world, 100);
-    assert!(world.halted(A).is_some());
-    assert_eq!((world.stats().syncs, world.stats().ops_ok), (0, 0));
-    assert_eq!(got(&world), []);
-}
-
-#[test]
 fn a_full_disk_keeps_what_it_has() {
     let mut world = world(vec![Step::Append(1), Step::Sync], vec![]);
     run(&mut world, 10);
@@ -182,7 +164,8 @@ fn a_timer_that_has_run_out_keeps_its_place_when_the_clock_drifts() {
 /// is told of a failed sync fails as well.
 #[test]
 fn a_process_that_is_not_told_of_a_failed_sync_writes_no_hole() {
-    let mut world = world(vec![Step::Append(1), Step::Sync], vec![]);
+    let script = vec![Step::Append(1), Step::Sync, Step::Send(1, 1)];
+    let mut world = world(script, vec![]);
     world.slow_down(A, Duration::from_millis(10), true);
     world.fail_syncs(A, true);
     run(&mut world, 2);
@@ -194,6 +177,8 @@ fn a_process_that_is_not_told_of_a_failed_sync_writes_no_hole() {
     assert!(world.take_ended().next().is_none() && world.halted(A).is_none());
     run(&mut world, 40);
     assert!(world.halted(A).is_some());
+    assert_eq!(world.stats().syncs, 0);
+    assert_eq!(got(&world), [], "what was behind the sync has not left");
     world.slow_down(A, Duration::from_millis(10), false);
     world.restart(A);
     run(&mut world, 50);
