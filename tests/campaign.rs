@@ -257,6 +257,34 @@ fn a_number_that_is_changed_by_hand_is_refused() {
     assert!(error.contains("its version is 9."), "{error}");
 }
 
+/// Counts of probes are told apart by their place: those of another list are not gone on with.
+#[test]
+fn other_probes_are_another_campaign() {
+    let (_folder, file, _) = saved_after(40);
+    let (saved, mut so_far) = SavedCampaign::open(&file, &campaign(1), &**CASE).unwrap();
+    so_far.probes.swap(0, 1);
+    saved.save(&so_far).unwrap();
+    match SavedCampaign::open(&file, &campaign(1), &**CASE) {
+        Err(ResumeError::Other { what, .. }) => assert_eq!(what, "list of probes (its digest)"),
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+/// A file may say anything, and an error is one line all the same.
+#[test]
+fn what_a_file_says_does_not_reach_the_terminal_as_it_is() {
+    let (_folder, file, _) = saved_after(1);
+    for text in [
+        r#"{"format":1,"campaign":{"version":"a\nb\u001b[2J"}}"#,
+        r#"{"format":1,"campaign":{"version":"a"},"x\n\u001b":1}"#,
+    ] {
+        fs::write(&file, text).unwrap();
+        let error = SavedCampaign::open(&file, &campaign(1), &**CASE).unwrap_err();
+        let error = error.to_string();
+        assert!(!error.chars().any(char::is_control), "{error:?}");
+    }
+}
+
 #[test]
 fn another_campaign_is_refused() {
     let (_folder, file, _) = saved_after(40);

@@ -100,7 +100,7 @@ impl Progress {
     }
 }
 
-/// More seeds than this are run by nobody: a hundred years of a million a second.
+/// More seeds than this are run by nobody: seventy years of a million a second.
 const ENDLESS: u64 = 1 << 51;
 
 impl Counters {

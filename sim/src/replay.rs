@@ -161,13 +161,20 @@ pub(crate) fn to_json<S: Clone + Serialize>(
 }
 
 fn wrong(file: &Path, error: &serde_json::Error) -> ReplayError {
-    let text = error.to_string();
-    let place = format!(" at line {} column {}", error.line(), error.column());
+    let (line, message) = json_error(error);
     ReplayError::Wrong {
         file: file.to_owned(),
-        line: (error.line() > 0).then_some(error.line()),
-        message: one_line(text.strip_suffix(&place).unwrap_or(&text)),
+        line,
+        message,
     }
+}
+
+/// The line of what is wrong with JSON, where it is known, and what it is, on one line.
+pub(crate) fn json_error(error: &serde_json::Error) -> (Option<usize>, String) {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let line = (error.line() > 0).then_some(error.line());
+    (line, one_line(text.strip_suffix(&place).unwrap_or(&text)))
 }
 
 /// Which protocol a replay file is of.

@@ -2,8 +2,9 @@
 
 use super::{Campaign, Summary};
 use crate::case::Case;
-use crate::replay::Hex;
+use crate::replay::{Hex, json_error};
 use crate::run::Script;
+use crate::scenario::one_line;
 use serde::{Deserialize, Serialize};
 use splitbrain_core::Seed;
 use std::fs;
@@ -132,7 +133,11 @@ impl SavedCampaign {
         };
         let none = Summary::none(Seed(campaign.seeds.start));
         let summary = match fs::metadata(file) {
-            Ok(metadata) if metadata.is_file() => saved.load()?,
+            Ok(metadata) if metadata.is_file() => {
+                let summary = saved.load()?;
+                saved.same_probes(&summary, &case.probes())?;
+                summary
+            }
             Ok(_) => return Err(saved.cannot_read(io::Error::other("it is not a file"))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // What cannot be written is better found out before the work is done.
@@ -183,10 +188,7 @@ impl SavedCampaign {
     fn load(&self) -> Result<Summary, ResumeError> {
         let bytes = fs::read(&self.file).map_err(|error| self.cannot_read(error))?;
         let wrong = |error: serde_json::Error| {
-            let text = error.to_string();
-            let place = format!(" at line {} column {}", error.line(), error.column());
-            let text = text.strip_suffix(&place).unwrap_or(&text);
-            let line = (error.line() > 0).then_some(error.line());
+            let (line, text) = json_error(&error);
             self.damaged(line, format!("not a campaign that can be resumed: {text}"))
         };
         let head: Head = serde_json::from_slice(&bytes).map_err(wrong)?;
@@ -195,7 +197,7 @@ impl SavedCampaign {
             let message = format!("a campaign of format {found}: expected format {FORMAT}");
             return Err(self.damaged(None, message));
         }
-        self.same("version", head.campaign.version, &self.campaign.version)?;
+        self.same("version", &head.campaign.version, &self.campaign.version)?;
         let found: File = serde_json::from_slice(&bytes).map_err(wrong)?;
         let whole = found.checksum().map_err(wrong)? == found.checksum;
         let (start, end) = found.campaign.seeds;
@@ -213,22 +215,22 @@ impl SavedCampaign {
     fn check(&self, there: &Identity) -> Result<(), ResumeError> {
         let here = &self.campaign;
         let seeds = |Identity { seeds, .. }: &Identity| format!("{}..{}", seeds.0, seeds.1);
-        let hex = |Hex(number)| format!("{number:016x}");
+        let hex = |number: Hex| String::from(number);
         let distinct = |&Identity { distinct, .. }: &Identity| {
             distinct.map_or("none".to_owned(), |number| number.to_string())
         };
         let code = "code (the digest of its first seed)";
-        self.same("scenario", there.scenario.clone(), &here.scenario)?;
+        self.same("scenario", &there.scenario, &here.scenario)?;
         self.same(
             "scenario's content (its fingerprint)",
-            hex(there.fingerprint),
+            &hex(there.fingerprint),
             &hex(here.fingerprint),
         )?;
-        self.same("range of seeds", seeds(there), &seeds(here))?;
-        self.same(code, hex(there.first_digest), &hex(here.first_digest))?;
+        self.same("range of seeds", &seeds(there), &seeds(here))?;
+        self.same(code, &hex(there.first_digest), &hex(here.first_digest))?;
         self.same(
             "stopping at the first violation",
-            there.stop_at_first.to_string(),
+            &there.stop_at_first.to_string(),
             &here.stop_at_first.to_string(),
         )?;
         // To ask for more than before is to go on from where it stopped.
@@ -239,25 +241,37 @@ impl SavedCampaign {
         if !more {
             self.same(
                 "number of distinct failures asked for",
-                distinct(there),
+                &distinct(there),
                 &distinct(here),
             )?;
         }
         self.same(
             "number of failures told apart",
-            there.tell_apart.to_string(),
+            &there.tell_apart.to_string(),
             &here.tell_apart.to_string(),
         )
     }
 
-    fn same(&self, what: &'static str, there: String, here: &str) -> Result<(), ResumeError> {
+    /// Whether what was counted is what is counted here: counts are told apart by their place.
+    fn same_probes(&self, there: &Summary, here: &[&str]) -> Result<(), ResumeError> {
+        if there.seeds == 0 {
+            return Ok(());
+        }
+        let digest = |names: Vec<&str>| String::from(Hex(xxh3_64(names.join("\n").as_bytes())));
+        let names = there.probes.iter().map(|probe| probe.name.as_str());
+        let what = "list of probes (its digest)";
+        self.same(what, &digest(names.collect()), &digest(here.to_vec()))
+    }
+
+    fn same(&self, what: &'static str, there: &str, here: &str) -> Result<(), ResumeError> {
         if there == here {
             return Ok(());
         }
         Err(ResumeError::Other {
             file: self.file.clone(),
             what,
-            there,
+            // It comes from the file, which may say anything.
+            there: one_line(there),
             here: here.to_owned(),
         })
     }
