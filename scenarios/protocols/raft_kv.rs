@@ -5,8 +5,8 @@ use splitbrain::check::{History, jsonl};
 use splitbrain::protocol::{HistoryOf, Judgement, Protocol};
 use splitbrain::scenario::WorkloadSpec;
 use splitbrain::{Cluster, Invariant, NodeId, Rng};
-use splitbrain_protocols::kv::{Key, Op, Ret, Value};
-use splitbrain_protocols::raft::{self, Config, Peer, Settings};
+use splitbrain_protocols::kv::{self, Key, Value};
+use splitbrain_protocols::raft::{self, Config, Op, Peer, Ret, Settings};
 use std::io;
 
 /// The key-value store replicated by Raft. Clients put, delete and compare-and-set; what one has just read it often
@@ -21,8 +21,10 @@ impl Protocol for RaftKv {
     const HAS_PROGRESS: bool = true;
     const HISTORY_PROPERTY: Option<&'static str> = Some("linearizability");
 
-    fn validate(settings: &Settings, _servers: usize, _clients: usize) -> Result<(), String> {
-        settings.validate()
+    fn validate(settings: &Settings, servers: usize, _clients: usize) -> Result<(), String> {
+        settings
+            .validate(servers)
+            .map_err(|error| error.to_string())
     }
 
     fn nodes(settings: &Settings, servers: usize, clients: usize) -> Vec<Config> {
@@ -44,24 +46,27 @@ impl Protocol for RaftKv {
         let any_key = key(rng.index(workload.keys.get()));
         let value: Value = nth.to_string().into();
         let draw = rng.below(100);
-        match previous {
-            Some((Op::Get { key }, Ret::Value(seen))) if draw < 50 => Op::CompareAndSet {
-                key: key.clone(),
-                expected: seen.clone(),
-                value,
-            },
-            _ if draw < 60 => Op::Get { key: any_key },
-            _ if draw < 93 => Op::Put {
+        let previous = previous.and_then(|(op, ret)| Some((op.kv()?, ret.kv()?)));
+        Op::Kv(match previous {
+            Some((kv::Op::Get { key }, kv::Ret::Value(seen))) if draw < 50 => {
+                kv::Op::CompareAndSet {
+                    key: key.clone(),
+                    expected: seen.clone(),
+                    value,
+                }
+            }
+            _ if draw < 60 => kv::Op::Get { key: any_key },
+            _ if draw < 93 => kv::Op::Put {
                 key: any_key,
                 value,
             },
-            _ => Op::Delete { key: any_key },
-        }
+            _ => kv::Op::Delete { key: any_key },
+        })
     }
 
     fn final_operations(workload: &WorkloadSpec) -> Vec<Op> {
         (0..workload.keys.get())
-            .map(|number| Op::Get { key: key(number) })
+            .map(|number| Op::Kv(kv::Op::Get { key: key(number) }))
             .collect()
     }
 
@@ -103,10 +108,22 @@ fn key(number: usize) -> Key {
 /// The history in the words of the checker's model.
 fn checkable(history: &HistoryOf<RaftKv>) -> History<key_value::Op, key_value::Ret> {
     let op = |op: Op| match op {
-        Op::Get { key } => key_value::Op::Get { key },
-        Op::Put { key, value } => key_value::Op::Put { key, value },
-        Op::Delete { key } => key_value::Op::Delete { key },
-        Op::CompareAndSet {
+        Op::Kv(op) => store_op(op),
+        Op::ChangeMembers { .. } | Op::TransferLeadership { .. } => todo!(),
+    };
+    let ret = |ret: Ret| match ret {
+        Ret::Kv(ret) => store_ret(ret),
+        Ret::Changed(_) | Ret::Transferred => todo!(),
+    };
+    history.clone().map(op, ret)
+}
+
+fn store_op(op: kv::Op) -> key_value::Op {
+    match op {
+        kv::Op::Get { key } => key_value::Op::Get { key },
+        kv::Op::Put { key, value } => key_value::Op::Put { key, value },
+        kv::Op::Delete { key } => key_value::Op::Delete { key },
+        kv::Op::CompareAndSet {
             key,
             expected,
             value,
@@ -115,12 +132,14 @@ fn checkable(history: &HistoryOf<RaftKv>) -> History<key_value::Op, key_value::R
             expected,
             value,
         },
-    };
-    let ret = |ret: Ret| match ret {
-        Ret::Value(value) => key_value::Ret::Value(value),
-        Ret::Written => key_value::Ret::Written,
-        Ret::Deleted(existed) => key_value::Ret::Deleted(existed),
-        Ret::Swapped(swapped) => key_value::Ret::Swapped(swapped),
-    };
-    history.clone().map(op, ret)
+    }
+}
+
+fn store_ret(ret: kv::Ret) -> key_value::Ret {
+    match ret {
+        kv::Ret::Value(value) => key_value::Ret::Value(value),
+        kv::Ret::Written => key_value::Ret::Written,
+        kv::Ret::Deleted(existed) => key_value::Ret::Deleted(existed),
+        kv::Ret::Swapped(swapped) => key_value::Ret::Swapped(swapped),
+    }
 }

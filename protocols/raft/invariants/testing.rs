@@ -2,11 +2,15 @@
 
 use crate::kv;
 use crate::raft::disk::Disk;
+use crate::raft::leader::Leader;
+use crate::raft::membership::{Membership, Memberships};
 use crate::raft::record::HardState;
-use crate::raft::replication::Leader;
 use crate::raft::server;
-use crate::raft::{Command, Entry, Index, Log, Machine, Peer, Server, SessionId, Settings, Term};
+use crate::raft::{
+    Command, Entry, Index, Log, Machine, Peer, Server, SessionId, Settings, Snapshot, Term,
+};
 use splitbrain_core::{Cluster, Invariant, Links, NodeId, Status, Time, Violation};
+use std::sync::Arc;
 
 /// The state of one node.
 #[derive(Clone)]
@@ -24,22 +28,33 @@ impl State {
         };
         State(Some(Peer::Server(Server {
             id: NodeId::from_index(0),
-            peers: Vec::new(),
             settings: Settings::default(),
             hard_state,
             log: Log::default(),
+            snapshot: Arc::new(Snapshot::default()),
+            recovering: None,
+            memberships: Memberships::new(Arc::default(), Index::ZERO, &[]),
             disk: Disk::new(hard_state, &Log::default()),
             state: server::State::Follower,
             leader: None,
+            heard_at: Time::ZERO,
             commit_index: Index::ZERO,
             last_applied: Index::ZERO,
             machine: Machine::default(),
+            incoming: None,
+            asking: Vec::new(),
+            lease_reads: 0,
         })))
     }
 
     pub(super) fn leader(term: u64) -> State {
         let mut state = State::follower(term);
-        state.server().state = server::State::Leader(Leader::new(0, Index::ZERO));
+        state.server().state = server::State::Leader(Box::new(Leader::new(
+            NodeId::from_index(0),
+            &Membership::default(),
+            Index::ZERO,
+            Time::ZERO,
+        )));
         state
     }
 
