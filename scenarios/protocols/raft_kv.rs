@@ -2,8 +2,8 @@
 
 use splitbrain::check::models::key_value::{self, KeyValue};
 use splitbrain::check::{History, jsonl};
-use splitbrain::protocol::{HistoryOf, Judgement, Protocol};
-use splitbrain::scenario::WorkloadSpec;
+use splitbrain::protocol::{Given, HistoryOf, Judgement, Protocol};
+use splitbrain::scenario::ClusterSpec;
 use splitbrain::{Cluster, Invariant, NodeId, Rng};
 use splitbrain_protocols::kv::{Key, Op, Ret, Value};
 use splitbrain_protocols::raft::{self, Config, Peer, Settings};
@@ -21,12 +21,13 @@ impl Protocol for RaftKv {
     const HAS_PROGRESS: bool = true;
     const HISTORY_PROPERTY: Option<&'static str> = Some("linearizability");
 
-    fn validate(settings: &Settings, _servers: usize, _clients: usize) -> Result<(), String> {
-        settings.validate()
+    fn validate(given: Given<'_, Settings>) -> Result<(), String> {
+        given.settings.validate()
     }
 
-    fn nodes(settings: &Settings, servers: usize, clients: usize) -> Vec<Config> {
-        raft::cluster(servers, clients, *settings)
+    fn nodes(given: Given<'_, Settings>) -> Vec<Config> {
+        let ClusterSpec { servers, clients } = given.cluster;
+        raft::cluster(servers.get(), clients.get(), *given.settings)
     }
 
     fn invoked_at(servers: usize, clients: usize) -> Vec<NodeId> {
@@ -36,12 +37,12 @@ impl Protocol for RaftKv {
     }
 
     fn operation(
-        workload: &WorkloadSpec,
+        given: Given<'_, Settings>,
         nth: u64,
         previous: Option<(&Op, &Ret)>,
         rng: &mut Rng,
     ) -> Op {
-        let any_key = key(rng.index(workload.keys.get()));
+        let any_key = key(rng.index(given.workload.keys.get()));
         let value: Value = nth.to_string().into();
         let draw = rng.below(100);
         match previous {
@@ -59,8 +60,8 @@ impl Protocol for RaftKv {
         }
     }
 
-    fn final_operations(workload: &WorkloadSpec) -> Vec<Op> {
-        (0..workload.keys.get())
+    fn final_operations(given: Given<'_, Settings>) -> Vec<Op> {
+        (0..given.workload.keys.get())
             .map(|number| Op::Get { key: key(number) })
             .collect()
     }
