@@ -114,6 +114,7 @@ pub use server::{Role, Server};
 pub use session::{Answer, Machine, Refusal, RequestId, Session, SessionId};
 pub use snapshot::{Part, Snapshot};
 
+use crate::quorum::Tally;
 use splitbrain_core::{Cluster, Context, Journal, Node, NodeId, OpId, Outcome, Status, SyncId};
 use std::sync::Arc;
 
@@ -273,6 +274,21 @@ fn leading<'a>(cluster: &Cluster<'a, Peer>) -> Option<(NodeId, &'a Server)> {
     running(cluster)
         .filter(|(_, server)| server.role() == Role::Leader)
         .max_by_key(|(_, server)| server.term())
+}
+
+/// Whether the cluster can go on, though the disks of these servers were damaged: whether enough of them have come back, or were
+/// not needed. The members are those of the log that would win an election.
+pub fn can_be_live(cluster: &Cluster<'_, Peer>, damaged: &[NodeId]) -> bool {
+    let lost = |id: NodeId| {
+        let server = cluster.node(id).and_then(Peer::server);
+        damaged.contains(&id) && server.is_none_or(Server::is_recovering)
+    };
+    let servers = cluster.nodes().filter_map(|(_, peer)| peer.server());
+    let ahead = servers.max_by_key(|server| (server.log().last_term(), server.log().last_index()));
+    ahead.is_some_and(|server| {
+        let quorum = server.membership().quorum();
+        quorum.tally(|id| Some(!lost(id))) == Tally::Won
+    })
 }
 
 /// Whether all running members follow one leader and have caught up with it, and no change of members is under way.

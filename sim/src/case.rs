@@ -2,11 +2,12 @@
 
 use crate::Injection;
 use crate::panics;
-use crate::protocol::{Contradiction, OpOf, Protocol};
+use crate::protocol::{Contradiction, Given, OpOf, Protocol};
 use crate::replay::{self, Replay, ReplayError};
 use crate::run::{self, Finding, HARNESS_PROPERTIES, Request, Script, Verdict};
 use crate::scenario::{
     self, ClusterSpec, Expect, NetworkSpec, Require, ScenarioError, ScenarioOf, Victims,
+    WorkloadSpec,
 };
 use crate::shrink;
 use crate::span::Span;
@@ -213,11 +214,12 @@ impl<P: Protocol> Prepared<P> {
 fn check_with_protocol<P: Protocol>(
     scenario: &ScenarioOf<P::Settings>,
 ) -> Result<(), scenario::Invalid> {
-    let servers = scenario.cluster.servers.get();
-    let clients = scenario.cluster.clients.get();
-    P::validate(&scenario.settings, servers, clients).map_err(|what| {
+    let given = Given::from(scenario);
+    validate_mix::<P>(&scenario.workload)?;
+    P::validate(given).map_err(|what| {
         // Where not even the default settings will do, it is the cluster that is wrong.
-        let default = P::validate(&P::Settings::default(), servers, clients);
+        let settings = &P::Settings::default();
+        let default = P::validate(Given { settings, ..given });
         let place = if default.is_err() {
             "cluster"
         } else {
@@ -225,7 +227,8 @@ fn check_with_protocol<P: Protocol>(
         };
         scenario::Invalid::new(&[place], what)
     })?;
-    if P::invoked_at(servers, clients).is_empty() {
+    let ClusterSpec { servers, clients } = &scenario.cluster;
+    if P::invoked_at(servers.get(), clients.get()).is_empty() {
         return Err(scenario::Invalid::new(
             &["cluster"],
             "nobody is there to ask for operations: expected clients = 1 or more",
@@ -304,6 +307,19 @@ fn check_with_protocol<P: Protocol>(
         }
     }
     Ok(())
+}
+
+/// A workload may ask for the special operations that the protocol knows.
+fn validate_mix<P: Protocol>(workload: &WorkloadSpec) -> Result<(), scenario::Invalid> {
+    let Some(name) = workload.mix.names().find(|name| !P::MIX.contains(name)) else {
+        return Ok(());
+    };
+    let known = match P::MIX {
+        [] => "it has none".to_owned(),
+        known => format!("expected one of {}", known.join(", ")),
+    };
+    let what = format!("`{name}` is no special operation of {}: {known}", P::NAME);
+    Err(scenario::Invalid::new(&["workload", "mix", name], what))
 }
 
 /// A script whose operations are those of the protocol.

@@ -71,6 +71,11 @@ impl Ratio {
     pub const fn hits(self, draw: u64) -> bool {
         ((draw as u128 * self.denominator as u128) >> 64) < self.numerator as u128
     }
+
+    /// How many of all 2^64 draws [hit](Ratio::hits): those below this number.
+    pub const fn hitting(self) -> u128 {
+        ((self.numerator as u128) << 64).div_ceil(self.denominator as u128)
+    }
 }
 
 impl Default for Ratio {
@@ -163,6 +168,17 @@ mod tests {
         }
         let half = Ratio::new(1, 2).unwrap();
         assert!(half.hits(u64::MAX / 2) && !half.hits(u64::MAX / 2 + 1));
+    }
+
+    #[test]
+    fn as_many_draws_hit_as_it_says() {
+        assert_eq!(Ratio::NEVER.hitting(), 0);
+        assert_eq!(Ratio::ALWAYS.hitting(), 1 << 64);
+        for (numerator, denominator) in [(1, 2), (1, 3), (2, 3), (1, u32::MAX), (7, 1_000_003)] {
+            let ratio = Ratio::new(numerator, denominator).unwrap();
+            let first_miss = u64::try_from(ratio.hitting()).unwrap();
+            assert!(ratio.hits(first_miss - 1) && !ratio.hits(first_miss));
+        }
     }
 
     #[test]

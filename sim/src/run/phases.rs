@@ -5,7 +5,7 @@ use super::clients::Clients;
 use super::verdict::{Finding, Unknown, Verdict};
 use super::{CHECK_BUDGET_STEPS, FaultSource, Run, Script};
 use crate::nemesis::Nemesis;
-use crate::protocol::{Contradiction, Judgement, OpOf, Protocol, WorldOf};
+use crate::protocol::{Contradiction, Given, Judgement, OpOf, Protocol, WorldOf};
 use crate::scenario::ScenarioOf;
 use crate::world::{Stats, Stop, World, WorldConfig};
 use splitbrain_core::{Invariant, NodeId, Seed, Status, Time};
@@ -26,7 +26,7 @@ pub(super) struct Running<'a, P: Protocol> {
     pub(super) world: WorldOf<P>,
     invariants: Vec<Box<dyn Invariant<P::Node>>>,
     faults: FaultAgenda,
-    clients: Clients<P>,
+    clients: Clients<'a, P>,
     leader: Option<NodeId>,
     /// How often the leader was seen to be another than before.
     leaders: u64,
@@ -44,6 +44,7 @@ impl<'a, P: Protocol> Running<'a, P> {
         seed: Seed,
         script: &Script<OpOf<P>>,
     ) -> Self {
+        let given = Given::from(scenario);
         let servers = scenario.cluster.servers.get();
         let clients = scenario.cluster.clients.get();
         let config = WorldConfig {
@@ -51,11 +52,7 @@ impl<'a, P: Protocol> Running<'a, P> {
             sync_latency: scenario.network.sync,
             ..WorldConfig::default()
         };
-        let mut world = World::new(
-            seed,
-            &config,
-            P::nodes(&scenario.settings, servers, clients),
-        );
+        let mut world = World::new(seed, &config, P::nodes(given));
         for link in &scenario.network.links {
             world.set_link(link.from, link.to, &link.profile(&scenario.network));
         }
@@ -85,7 +82,7 @@ impl<'a, P: Protocol> Running<'a, P> {
             ),
             clients: Clients::new(
                 seed,
-                scenario.workload,
+                given,
                 &P::invoked_at(servers, clients),
                 script.operations.as_deref(),
             ),
@@ -230,15 +227,15 @@ impl<'a, P: Protocol> Running<'a, P> {
     /// Why no protocol could be live now, if none could: too many servers have ended themselves over damaged disks.
     fn could_not_be_live(&self) -> Option<String> {
         let servers = self.faults.servers.len();
-        let gone = |node: &&NodeId| self.world.halted(**node).is_some();
-        let gone: Vec<NodeId> = self.faults.damaged.iter().filter(gone).copied().collect();
-        if P::can_be_live(servers, gone.len()) {
+        let damaged: Vec<NodeId> = self.faults.damaged.iter().copied().collect();
+        let cluster = self.world.cluster();
+        if P::can_be_live(Given::from(self.scenario), cluster, &damaged) {
             return None;
         }
-        let names: Vec<String> = gone.iter().map(NodeId::to_string).collect();
-        let count = gone.len();
+        let names: Vec<String> = damaged.iter().map(NodeId::to_string).collect();
+        let count = damaged.len();
         Some(format!(
-            "{count} of {servers} servers are out of service, their disks damaged: {}",
+            "the disks of {count} of {servers} servers are damaged: {}",
             names.join(" ")
         ))
     }
@@ -246,7 +243,7 @@ impl<'a, P: Protocol> Running<'a, P> {
     /// Every final operation must succeed; one that does not is tried again, after a while, until time is up.
     fn final_reads(&mut self) -> Result<(), Verdict> {
         let deadline = self.world.now() + self.scenario.converge_within.0;
-        let mut to_do: VecDeque<OpOf<P>> = P::final_operations(&self.scenario.workload).into();
+        let mut to_do: VecDeque<OpOf<P>> = P::final_operations(Given::from(self.scenario)).into();
         let mut open: Vec<Option<OpOf<P>>> = (0..self.clients.len()).map(|_| None).collect();
         let mut not_before = self.world.now();
         loop {

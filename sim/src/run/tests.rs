@@ -1,12 +1,9 @@
 //! Whole runs of a protocol that can be told to misbehave, each in one way.
 
-mod report;
-
 use crate::campaign::{Campaign, Met, Watch};
 use crate::case::{Case, ProtocolEntry};
-use crate::protocol::{HistoryOf, Judgement, Protocol};
+use crate::protocol::{Given, HistoryOf, Judgement, Protocol};
 use crate::run::{Finding, Script, Unknown, Verdict};
-use crate::scenario::WorkloadSpec;
 use crate::world::{TraceDetail, What};
 use serde::{Deserialize, Serialize};
 use splitbrain_check::models::register::{Op, Register, Ret};
@@ -18,7 +15,9 @@ use splitbrain_core::{
 use std::path::Path;
 use std::time::Duration;
 
+mod mix;
 mod probes;
+mod report;
 
 const PROBES: &[&str] = &["it was in the mood", "a value was written"];
 
@@ -148,20 +147,20 @@ impl Protocol for Singles {
     const NAME: &'static str = "singles";
     const HISTORY_PROPERTY: Option<&'static str> = Some("linearizability");
 
-    fn nodes(settings: &Settings, servers: usize, _clients: usize) -> Vec<Settings> {
-        vec![*settings; servers]
+    fn nodes(given: Given<'_, Settings>) -> Vec<Settings> {
+        vec![*given.settings; given.cluster.servers.get()]
     }
     fn invoked_at(servers: usize, _clients: usize) -> Vec<NodeId> {
         (0..servers.min(1)).map(NodeId::from_index).collect()
     }
-    fn operation(_: &WorkloadSpec, nth: u64, _: Option<(&Op, &Ret)>, rng: &mut Rng) -> Op {
+    fn operation(_: Given<'_, Settings>, nth: u64, _: Option<(&Op, &Ret)>, rng: &mut Rng) -> Op {
         if rng.below(2) == 0 {
             Op::Read
         } else {
             Op::Write(nth.cast_signed())
         }
     }
-    fn final_operations(_: &WorkloadSpec) -> Vec<Op> {
+    fn final_operations(_: Given<'_, Settings>) -> Vec<Op> {
         vec![Op::Read]
     }
     fn converged(cluster: Cluster<'_, Single>) -> Result<(), String> {

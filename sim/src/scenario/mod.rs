@@ -3,6 +3,7 @@
 mod error;
 mod fault;
 mod load;
+mod mix;
 mod one_or_many;
 mod require;
 mod spec;
@@ -14,6 +15,7 @@ pub(crate) use error::one_line;
 pub use fault::{FaultKind, FaultSpec, UnsyncedKind, Victims};
 pub use load::{Head, head};
 pub(crate) use load::{Invalid, from_toml};
+pub use mix::Mix;
 pub use one_or_many::OneOrMany;
 pub use require::Require;
 pub use spec::{

@@ -28,6 +28,9 @@ pub(crate) fn validate<S>(scenario: &ScenarioOf<S>) -> Result<(), Invalid> {
         let message = "clients think for at least 1ms between operations";
         return Err(Invalid::new(&["workload", "think"], message));
     }
+    let mix = &scenario.workload.mix;
+    mix.validate()
+        .map_err(|what| Invalid::new(&["workload", "mix"], what))?;
     scenario
         .network
         .latency
