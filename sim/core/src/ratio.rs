@@ -56,13 +56,12 @@ impl Ratio {
     /// also hits with all of it.
     #[must_use]
     pub const fn half(self, most: u32) -> Ratio {
-        let denominator = self.denominator.saturating_mul(2);
-        if self.is_never() || denominator > most {
-            return self;
-        }
-        Ratio {
-            denominator,
-            ..self
+        match self.denominator.checked_mul(2) {
+            Some(denominator) if denominator <= most && !self.is_never() => Ratio {
+                denominator,
+                ..self
+            },
+            _ => self,
         }
     }
 
@@ -163,6 +162,18 @@ mod tests {
         }
         let half = Ratio::new(1, 2).unwrap();
         assert!(half.hits(u64::MAX / 2) && !half.hits(u64::MAX / 2 + 1));
+    }
+
+    #[test]
+    fn half_of_it_is_half_of_it_or_the_same() {
+        let small = Ratio::new(1, u32::MAX - 1).unwrap();
+        assert_eq!(small.half(u32::MAX), small, "there is no room for its half");
+        let third = Ratio::new(1, 3).unwrap();
+        assert_eq!(
+            (third.half(6), third.half(5)),
+            (Ratio::new(1, 6).unwrap(), third)
+        );
+        assert_eq!(Ratio::NEVER.half(u32::MAX), Ratio::NEVER);
     }
 
     #[test]
