@@ -366,7 +366,7 @@ impl<P: Protocol> Case for Prepared<P> {
     }
 
     fn nodes(&self) -> usize {
-        self.scenario.cluster.servers.get() + self.scenario.cluster.clients.get()
+        self.scenario.cluster.nodes()
     }
 
     fn servers(&self) -> usize {

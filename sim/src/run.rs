@@ -33,6 +33,20 @@ impl<Op> Script<Op> {
         faults: None,
         operations: None,
     };
+
+    /// How many faults and how many operations it says.
+    pub fn counts(&self) -> (usize, usize) {
+        (
+            self.faults.as_ref().map_or(0, Vec::len),
+            self.operations.as_ref().map_or(0, Vec::len),
+        )
+    }
+
+    /// How many faults and operations it says, together.
+    pub fn decisions(&self) -> usize {
+        let (faults, operations) = self.counts();
+        faults + operations
+    }
 }
 
 /// An operation of a client, and when it begins: later if the client is still busy then.

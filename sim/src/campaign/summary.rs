@@ -81,6 +81,11 @@ impl Summary {
         self.first.0.saturating_add(self.seeds)
     }
 
+    /// The failure that this seed was the first to show, if it was told apart from the others.
+    pub fn first_shown_by(&self, seed: Seed) -> Option<&DistinctFailure> {
+        self.distinct.iter().find(|known| known.first == seed)
+    }
+
     /// How many of the failures that violate this property were told apart.
     pub(super) fn told_apart(&self, property: &str) -> u64 {
         let same = self.distinct.iter().filter(|d| d.property == property);
@@ -227,9 +232,8 @@ impl Summary {
                 // The longest run of seeds without the violation that is expected in every `within` of them.
                 let seeds = self.failures.iter().map(|(seed, _)| seed.0);
                 let first = self.first.0;
-                let ends: Vec<u64> = seeds.chain([first.saturating_add(self.seeds)]).collect();
                 let mut from = first;
-                for end in ends {
+                for end in seeds.chain([self.next_seed()]) {
                     if end.saturating_sub(from) >= within {
                         return Met::No(format!(
                             "{property} was expected within {within} seeds, and seeds {from}..{end} are free of it"
@@ -246,18 +250,7 @@ impl Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shrink::FaultShape;
-
-    fn shape(faults: &[(&str, usize)], operations: &[&str]) -> FailureShape {
-        let fault = |&(kind, servers): &(&str, usize)| FaultShape {
-            kind: kind.to_owned(),
-            servers,
-        };
-        FailureShape {
-            faults: faults.iter().map(fault).collect(),
-            operations: operations.iter().map(|&name| name.to_owned()).collect(),
-        }
-    }
+    use crate::shrink::shape;
 
     /// Property, shape, how many seeds, the first one.
     fn told_apart(summary: &Summary) -> Vec<(&str, Option<String>, u64, u64)> {

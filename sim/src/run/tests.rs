@@ -333,7 +333,6 @@ fn a_finding_does_not_end_the_campaign_and_jobs_do_not_change_it() {
         Campaign {
             seeds: 7..30,
             jobs,
-            stop_at_first: false,
             ..Campaign::default()
         }
         .run(&*case, Watch::nobody())
@@ -361,8 +360,6 @@ fn an_expected_violation_must_come_within_its_seeds() {
         let case = case(quirk, &expect(within));
         Campaign {
             seeds,
-            jobs: 1,
-            stop_at_first: false,
             ..Campaign::default()
         }
         .run(&*case, Watch::nobody())
@@ -391,10 +388,7 @@ fn a_schedule_names_nodes_and_replays_to_the_same_digest() {
         json.ends_with(r#""fault":{"crash":{"nodes":["n1"]}}}"#),
         "{json}"
     );
-    let script = Script {
-        faults: Some(drawn.faults.clone()),
-        operations: drawn.operations.clone(),
-    };
+    let script = drawn.script();
     assert!(
         script
             .operations

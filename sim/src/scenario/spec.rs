@@ -105,6 +105,13 @@ pub struct ClusterSpec {
     pub clients: Count<0, 99>,
 }
 
+impl ClusterSpec {
+    /// Servers and clients.
+    pub fn nodes(&self) -> usize {
+        self.servers.get() + self.clients.get()
+    }
+}
+
 /// Links and disks when nothing is wrong with them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
