@@ -3,6 +3,8 @@
 use crate::campaign::{Campaign, Met, Watch};
 use crate::case::{Case, ProtocolEntry};
 use crate::protocol::{Given, HistoryOf, Judgement, Protocol};
+use crate::case::{Case, ProtocolEntry, Report};
+use crate::protocol::{HistoryOf, Judgement, Protocol};
 use crate::run::{Finding, Script, Unknown, Verdict};
 use crate::world::{TraceDetail, What};
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,7 @@ use splitbrain_core::{
     probe,
 };
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 mod mix;
@@ -349,6 +352,27 @@ fn a_finding_does_not_end_the_campaign_and_jobs_do_not_change_it() {
     }
     .run(&*case, Watch::nobody());
     assert_eq!((first.seeds, first.failures[0].0), (1, Seed(7)));
+}
+
+#[test]
+fn a_campaign_that_stops_at_the_first_violation_runs_nothing_behind_it() {
+    let case = case("panic", "");
+    let runs = AtomicU64::new(0);
+    let campaign = Campaign {
+        seeds: 7..30,
+        stop_at_first: true,
+        ..Campaign::default()
+    };
+    let count = |_: &Report| {
+        runs.fetch_add(1, Relaxed);
+    };
+    let watch = Watch {
+        on_report: &count,
+        ..Watch::nobody()
+    };
+    let summary = campaign.run(&*case, watch);
+    assert_eq!((summary.seeds, summary.invalid), (1, 1));
+    assert_eq!(runs.into_inner(), 1);
 }
 
 #[test]
