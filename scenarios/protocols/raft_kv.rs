@@ -19,6 +19,7 @@ impl Protocol for RaftKv {
     type Settings = Settings;
     const NAME: &'static str = "raft-kv";
     const HAS_PROGRESS: bool = true;
+    const HAS_LEADER: bool = true;
     const HISTORY_PROPERTY: Option<&'static str> = Some("linearizability");
 
     fn validate(given: Given<'_, Settings>) -> Result<(), String> {

@@ -15,6 +15,7 @@ use splitbrain_core::{
 use std::path::Path;
 use std::time::Duration;
 
+mod leader;
 mod mix;
 mod probes;
 mod report;
