@@ -5,7 +5,6 @@ use super::values::{parse_engine, parse_seed, parse_seeds, parse_time};
 use super::{Status, count, print, probes, shrink};
 use crate::catalog;
 use anyhow::{Context as _, ensure};
-use splitbrain::Seed;
 use splitbrain::campaign::{Campaign, DistinctFailure, Met, Summary};
 use splitbrain::case::Case;
 use splitbrain::report::{FailureFolder, write_failure};
@@ -13,6 +12,7 @@ use splitbrain::run::{Finding, Script};
 use splitbrain::scenario::ExpectedVerdict;
 use splitbrain::shrink::Shrunk;
 use splitbrain::world::TraceDetail;
+use splitbrain::{Seed, Time};
 use std::io::Write;
 use std::num::NonZeroU64;
 use std::ops::Range;
@@ -270,6 +270,7 @@ impl Ran<'_> {
             unknown,
             stats,
             virtual_ns,
+            leader_after_healing_ms,
             digest,
             failures,
             unknowns,
@@ -318,6 +319,7 @@ impl Ran<'_> {
             "messages": stats.messages_sent,
             "ops": stats.ops_invoked,
             "virtual_seconds": *virtual_ns as f64 / 1e9,
+            "leader_after_healing_ms": leader_after_healing_ms,
             "wall_seconds": self.outcome.wall.as_secs_f64(),
             "digest": format!("{digest:016x}"),
             "failures": failures.iter().zip(replays).map(failure).collect::<Vec<_>>(),
@@ -338,6 +340,7 @@ impl Ran<'_> {
             unknown,
             stats,
             virtual_ns,
+            leader_after_healing_ms,
             digest,
             ..
         } = &self.outcome.summary;
@@ -357,6 +360,13 @@ impl Ran<'_> {
             stats.ops_info,
             *virtual_ns as f64 / 1e9
         )?;
+        if let Some(ms) = leader_after_healing_ms {
+            let after = Time::from_millis(*ms);
+            writeln!(
+                out,
+                "  a leader was there {after} after healing at the latest"
+            )?;
+        }
         self.print_course(out)?;
         self.print_swarm(out)?;
         probes::print(&self.outcome.summary, self.case.required_probes(), out)?;

@@ -21,6 +21,7 @@ impl Protocol for Bully {
     type Node = Member;
     type Settings = Settings;
     const NAME: &'static str = "bully";
+    const HAS_LEADER: bool = true;
     /// What a member answers is an opinion: there is no order that it could contradict.
     const HISTORY_PROPERTY: Option<&'static str> = None;
 

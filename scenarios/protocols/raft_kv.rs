@@ -22,6 +22,7 @@ impl Protocol for RaftKv {
     /// `transfer`: some server, drawn among all, is to lead.
     const MIX: &'static [&'static str] = &["change-members", "transfer"];
     const HAS_PROGRESS: bool = true;
+    const HAS_LEADER: bool = true;
     const HISTORY_PROPERTY: Option<&'static str> = Some("linearizability");
 
     fn validate(given: Given<'_, Settings>) -> Result<(), String> {

@@ -35,6 +35,8 @@ pub struct Report {
     pub probes: Vec<u64>,
     /// How long it lasted in virtual time.
     pub virtual_time: Time,
+    /// How long after healing a leader was first seen, if the scenario asks for that.
+    pub leader_after_healing_ms: Option<u64>,
     /// Which sources of faults there were and how often they came, if the scenario leaves that to the seed.
     pub swarm: Option<String>,
     /// The faults that were injected, resolved.
@@ -233,6 +235,10 @@ fn check_with_protocol<P: Protocol>(
             &["cluster"],
             "nobody is there to ask for operations: expected clients = 1 or more",
         ));
+    }
+    if scenario.leader_within.is_some() && !P::HAS_LEADER {
+        let what = format!("nobody leads: {} has no leader", P::NAME);
+        return Err(scenario::Invalid::new(&["leader_within"], what));
     }
     for (index, spec) in scenario.nemesis.iter().enumerate() {
         let by_progress = matches!(spec.victims, Some(Victims::Behind | Victims::Ahead));
@@ -477,6 +483,7 @@ impl<P: Protocol> Case for Prepared<P> {
                     stats: run.stats,
                     probes: run.probes,
                     virtual_time: run.virtual_time,
+                    leader_after_healing_ms: run.leader_after_healing_ms,
                     swarm: run.swarm,
                     faults: run.faults,
                     operations,
@@ -498,6 +505,7 @@ impl<P: Protocol> Case for Prepared<P> {
                 stats: Stats::default(),
                 probes: Vec::new(),
                 virtual_time: Time::ZERO,
+                leader_after_healing_ms: None,
                 swarm: None,
                 faults: Vec::new(),
                 operations: None,

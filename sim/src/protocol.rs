@@ -58,6 +58,9 @@ pub trait Protocol: Debug + Send + Sync + 'static {
     /// Whether its nodes say how far they have come ([`Node::progress`]): only then can one be behind another.
     const HAS_PROGRESS: bool = false;
 
+    /// Whether there is ever a [leader](Protocol::leader): only then can one be expected.
+    const HAS_LEADER: bool = false;
+
     /// The node that is interesting now: what `victims = "leader"` means.
     fn leader(_cluster: Cluster<'_, Self::Node>) -> Option<NodeId> {
         None

@@ -83,6 +83,8 @@ pub struct Run<P: Protocol> {
     pub probes: Vec<u64>,
     /// How long it lasted in virtual time.
     pub virtual_time: Time,
+    /// How long after healing a leader was first seen, if the scenario asks for that.
+    pub leader_after_healing_ms: Option<u64>,
     /// Which sources of faults there were and how often they came, if the scenario leaves that to the seed.
     pub swarm: Option<String>,
     /// The faults that were injected, resolved.

@@ -87,6 +87,8 @@ fn overrides() {
         ("duration=300h", "more than an hour"),
         ("duration=0s", "a run of no time"),
         ("converge_within=0s", "converge_within: nobody converges in no time"),
+        ("leader_within=0s", "leader_within: nobody is elected in no time"),
+        ("leader_within=11s", "leader_within: a leader is part of converging: expected at most converge_within, which is 10s"),
         ("workload.mix=1/2", "invalid type: string \"1/2\", expected a map"),
         ("workload.mix.dance=1/2", "workload.mix.dance: `dance` is no special operation of raft-kv"),
         ("workload.mix.dance=3/2", "`3/2` is not a probability"),

@@ -66,7 +66,7 @@ fn of_kind(kind: FaultKind) -> String {
     };
     let kind = kind.name();
     format!(
-        "summary = 'to be made bad'\nprotocol = 'raft-kv'\nduration = '3s'\n[cluster]\nservers = 3\nclients = 2\n\
+        "summary = 'to be made bad'\nprotocol = 'raft-kv'\nduration = '3s'\nleader_within = '5s'\n[cluster]\nservers = 3\nclients = 2\n\
          [network]\nlatency = {{ min = '1ms', mean = '5ms' }}\nloss = '1%'\n\
          [[network.links]]\nfrom = 'n1'\nto = 'n2'\nloss = '1/3'\n\
          [workload]\noperations = 50\nkeys = 2\nthink = '50ms'\n[budget]\ndisks = 1\n\

@@ -31,6 +31,9 @@ pub struct Summary {
     pub probes: Vec<Probe>,
     /// Virtual time in nanoseconds, all runs together.
     pub virtual_ns: u128,
+    /// How long after healing a leader was first seen, at most, if the scenario asks for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader_after_healing_ms: Option<u64>,
     /// Over the digests of all runs, in the order of seeds.
     pub digest: u64,
     /// The violations, in the order of seeds.
@@ -101,6 +104,9 @@ impl Summary {
             probe.times += times;
         }
         self.virtual_ns += u128::from(report.virtual_time.as_nanos());
+        self.leader_after_healing_ms = self
+            .leader_after_healing_ms
+            .max(report.leader_after_healing_ms);
         self.digest = xxh3_64_with_seed(&report.digest.to_le_bytes(), self.digest);
         match report.verdict {
             Verdict::Valid => self.valid += 1,

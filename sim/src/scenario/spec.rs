@@ -39,6 +39,10 @@ pub struct ScenarioOf<S> {
     /// After the safety phase everything is healed, and the cluster must converge and answer final reads in this time.
     #[serde(default = "default_converge_within")]
     pub converge_within: Span,
+    /// How soon after healing a leader must be seen, for protocols that have one: the same that `victims = "leader"` means. At most
+    /// `converge_within`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader_within: Option<Span>,
     /// What must have happened for a run to prove anything.
     #[serde(default)]
     pub require: Require,

@@ -23,6 +23,18 @@ pub(crate) fn validate<S>(scenario: &ScenarioOf<S>) -> Result<(), Invalid> {
             "nobody converges in no time: expected one like \"10s\"",
         ));
     }
+    if let Some(within) = scenario.leader_within {
+        let wrong = |what: &str| Err(Invalid::new(&["leader_within"], what));
+        if within.0.is_zero() {
+            return wrong("nobody is elected in no time: expected one like \"3s\"");
+        }
+        if within > scenario.converge_within {
+            let all = scenario.converge_within;
+            return wrong(&format!(
+                "a leader is part of converging: expected at most converge_within, which is {all}"
+            ));
+        }
+    }
     if scenario.workload.think.0 < Duration::from_millis(1) {
         // Operations that are answered at once would follow each other without time passing.
         let message = "clients think for at least 1ms between operations";

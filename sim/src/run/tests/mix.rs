@@ -11,7 +11,7 @@ use crate::world::TraceDetail;
 use serde::{Deserialize, Serialize};
 use splitbrain_check::models::register::{self, Register};
 use splitbrain_check::{Part, jsonl};
-use splitbrain_core::{Cluster, Context, Journal, Node, NodeId, OpId, Outcome, Rng, Seed};
+use splitbrain_core::{Cluster, Context, Journal, Node, NodeId, OpId, Outcome, Rng, Seed, Time};
 use std::path::Path;
 
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ struct Settings {
     fragile: bool,
     /// From then on there is a leader, if ever.
     leader_from_ms: Option<u64>,
+    /// Or by so much later, as the seed says.
+    leader_later_ms: u64,
     /// The cluster waits for something that has nothing to do with a leader.
     never_converges: bool,
     /// No cluster is live once the disks of so many servers are damaged; 0: by the default rule.
@@ -47,6 +49,7 @@ enum Ret {
 #[derive(Clone, Debug)]
 struct Counter {
     settings: Settings,
+    leads_from: Option<Time>,
     value: Option<i64>,
 }
 
@@ -66,8 +69,14 @@ impl Node for Counter {
                 Err(_) => cx.halt("its disk is damaged"),
             }
         }
+        let later = match config.leader_later_ms {
+            0 => 0,
+            most => cx.rng().below(most),
+        };
+        let leads_from = config.leader_from_ms;
         Counter {
             settings: *config,
+            leads_from: leads_from.map(|from| Time::from_millis(from + later)),
             value,
         }
     }
@@ -103,6 +112,7 @@ impl Protocol for Desk {
     const NAME: &'static str = "desk";
     /// `hit`: one of the servers is hit. `nod`: nothing.
     const MIX: &'static [&'static str] = &["hit", "nod"];
+    const HAS_LEADER: bool = true;
     const HISTORY_PROPERTY: Option<&'static str> = Some("linearizability");
 
     fn nodes(given: Given<'_, Settings>) -> Vec<Settings> {
@@ -126,6 +136,12 @@ impl Protocol for Desk {
     }
     fn final_operations(_: Given<'_, Settings>) -> Vec<Op> {
         vec![Op::Read]
+    }
+    fn leader(cluster: Cluster<'_, Counter>) -> Option<NodeId> {
+        let leads = |(_, node): &(NodeId, &Counter)| {
+            node.leads_from.is_some_and(|from| cluster.now >= from)
+        };
+        cluster.nodes().find(leads).map(|(id, _)| id)
     }
     fn converged(cluster: Cluster<'_, Counter>) -> Result<(), String> {
         match cluster
