@@ -1,6 +1,7 @@
 //! Whole runs of a protocol that can be told to misbehave, each in one way.
 
 use crate::campaign::{Campaign, Met, Watch};
+use crate::case::{Case, ProtocolEntry, Report};
 use crate::protocol::{Given, HistoryOf, Judgement, Protocol};
 use crate::run::{Finding, Script, Unknown, Verdict};
 use crate::world::{TraceDetail, What};
