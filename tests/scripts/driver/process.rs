@@ -1,6 +1,8 @@
 //! What surrounds one node: its timers, its disk, and the output that waits behind a sync.
 
-use splitbrain::{Context, Damage, Effect, Journal, Node, NodeId, Purpose, Rng, Seed, SyncId, Time};
+use splitbrain::{
+    Context, Damage, Effect, Journal, Node, NodeId, Purpose, Rng, Seed, SyncId, Time,
+};
 use std::collections::{BTreeSet, VecDeque};
 
 /// The part of a node's host that a script needs.
@@ -117,7 +119,9 @@ impl<N: Node> Process<N> {
     /// The record at this position on its disk cannot be read any more. Whether there is one.
     pub(super) fn corrupt(&mut self, position: usize) -> bool {
         let record = self.durable.get_mut(position);
-        record.map(|record| *record = Err(Damage::Corrupt)).is_some()
+        record
+            .map(|record| *record = Err(Damage::Corrupt))
+            .is_some()
     }
 
     /// What is on its disk, and durable.
