@@ -208,7 +208,7 @@ fn snapshot_words(snapshot: &Snapshot) -> String {
     text
 }
 
-/// The members are named once an entry of the log has brought them.
+/// The members are named once an entry of the log has brought them, and while they change.
 fn state(role: &str, server: &Server) -> String {
     let name = |id: Option<NodeId>| id.map_or("nobody".into(), |id| id.to_string());
     let base = server.log().base();
@@ -227,7 +227,7 @@ fn state(role: &str, server: &Server) -> String {
         server.commit_index(),
         values.join(" ")
     );
-    if server.membership_index() > Index::ZERO {
+    if server.membership_index() > Index::ZERO || server.membership().is_joint() {
         text.extend([" members=", &server.membership().to_string()]);
     }
     if server.is_recovering() {
