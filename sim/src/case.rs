@@ -6,7 +6,7 @@ use crate::protocol::{Contradiction, Given, OpOf, Protocol};
 use crate::replay::{self, Replay, ReplayError};
 use crate::run::{self, Finding, HARNESS_PROPERTIES, Request, Script, Verdict};
 use crate::scenario::{
-    self, ClusterSpec, Expect, NetworkSpec, Require, ScenarioError, ScenarioOf, Victims,
+    self, ClusterSpec, Expect, Loaded, NetworkSpec, Require, ScenarioError, ScenarioOf, Victims,
     WorkloadSpec,
 };
 use crate::shrink;
@@ -67,6 +67,9 @@ impl Report {
 /// One way to make a case simpler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
+    /// What it leaves to the seed is as this one draws it, whatever seed it is run with. Other changes need this one first, where
+    /// anything is drawn.
+    AsDrawn(Seed),
     /// Nothing is required to happen.
     RequireNothing,
     /// Nothing is drawn by a nemesis, and nothing is required to happen.
@@ -173,20 +176,36 @@ impl ProtocolEntry {
 struct Prepared<P: Protocol> {
     name: String,
     scenario: ScenarioOf<P::Settings>,
+    /// Every combination of what the scenario leaves to the seed; nothing if it leaves nothing.
+    combinations: Vec<ScenarioOf<P::Settings>>,
     protocol: PhantomData<P>,
 }
 
 impl<P: Protocol> Prepared<P> {
+    /// The scenario as this seed draws it, and in words what it drew.
+    fn as_drawn(&self, seed: Seed) -> (&ScenarioOf<P::Settings>, Option<String>) {
+        if self.combinations.is_empty() {
+            return (&self.scenario, None);
+        }
+        let number = scenario::drawn_by(seed, self.combinations.len());
+        let words = self.scenario.draw.words(number);
+        (&self.combinations[number], Some(words))
+    }
+
     fn from_toml(
         name: &str,
         text: &str,
         file: &Path,
         sets: &[String],
     ) -> Result<Box<dyn Case>, ScenarioError> {
-        let scenario = scenario::from_toml(text, file, sets, check_with_protocol::<P>)?;
+        let Loaded {
+            scenario,
+            combinations,
+        } = scenario::from_toml(text, file, sets, check_with_protocol::<P>)?;
         Ok(Box::new(Prepared::<P> {
             name: name.to_owned(),
             scenario,
+            combinations,
             protocol: PhantomData,
         }))
     }
@@ -199,12 +218,17 @@ impl<P: Protocol> Prepared<P> {
             message: scenario::one_line(&format!("scenario.{invalid}")),
         };
         scenario::validate(&scenario).map_err(wrong)?;
+        if !scenario.draw.is_empty() {
+            let what = "a replay draws nothing: what the seed drew is said where it belongs";
+            return Err(wrong(scenario::Invalid::new(&["draw"], what)));
+        }
         check_with_protocol::<P>(&scenario).map_err(wrong)?;
         let name = replay.scenario.clone();
         Ok((
             Box::new(Prepared::<P> {
                 name,
                 scenario,
+                combinations: Vec::new(),
                 protocol: PhantomData,
             }),
             replay,
@@ -406,6 +430,18 @@ impl<P: Protocol> Case for Prepared<P> {
     }
 
     fn changed(&self, change: &Change) -> Option<Box<dyn Case>> {
+        if let Change::AsDrawn(seed) = change {
+            return Some(Box::new(Prepared::<P> {
+                name: self.name.clone(),
+                scenario: self.as_drawn(*seed).0.clone(),
+                combinations: Vec::new(),
+                protocol: PhantomData,
+            }));
+        }
+        // Whoever changes a case decides first what of it is drawn.
+        if !self.combinations.is_empty() {
+            return None;
+        }
         let mut scenario = self.scenario.clone();
         let ScenarioOf {
             network,
@@ -415,6 +451,7 @@ impl<P: Protocol> Case for Prepared<P> {
             ..
         } = &mut scenario;
         let simpler = match change {
+            Change::AsDrawn(_) => true,
             Change::RequireNothing => {
                 scenario.require = Require::NOTHING;
                 true
@@ -456,12 +493,14 @@ impl<P: Protocol> Case for Prepared<P> {
         Some(Box::new(Prepared::<P> {
             name: self.name.clone(),
             scenario,
+            combinations: Vec::new(),
             protocol: PhantomData,
         }))
     }
 
     fn run(&self, seed: Seed, script: &Script<Value>, trace: Option<TraceDetail>) -> Report {
-        match panics::catch(|| run::run::<P>(&self.scenario, seed, &typed::<P>(script), trace)) {
+        let (scenario, drew) = self.as_drawn(seed);
+        match panics::catch(|| run::run::<P>(scenario, seed, &typed::<P>(script), trace)) {
             Ok(run) => {
                 let mut history = Vec::new();
                 // Writing to memory cannot fail.
@@ -484,7 +523,10 @@ impl<P: Protocol> Case for Prepared<P> {
                     probes: run.probes,
                     virtual_time: run.virtual_time,
                     leader_after_healing_ms: run.leader_after_healing_ms,
-                    swarm: run.swarm,
+                    swarm: match (drew, run.swarm) {
+                        (Some(drew), Some(swarm)) => Some(format!("{drew}; {swarm}")),
+                        (drew, swarm) => drew.or(swarm),
+                    },
                     faults: run.faults,
                     operations,
                     contradiction: run.contradiction,
@@ -518,6 +560,7 @@ impl<P: Protocol> Case for Prepared<P> {
     }
 
     fn replay_json(&self, report: &Report, finding: &Finding) -> Result<String, ReplayError> {
-        replay::to_json(&self.name, &self.scenario, report, finding)
+        let (scenario, _) = self.as_drawn(report.seed);
+        replay::to_json(&self.name, scenario, report, finding)
     }
 }

@@ -73,6 +73,7 @@ pub fn shrink(
     budget_steps: u64,
     on_progress: &mut dyn FnMut(u64, usize),
 ) -> Option<Shrunk> {
+    let case: Arc<dyn Case> = Arc::from(case.changed(&Change::AsDrawn(seed))?);
     // The nemesis and what the scenario requires have no say in a scripted run.
     let scripted: Arc<dyn Case> = Arc::from(case.changed(&Change::ScriptOnly)?);
     let trial = Trial {

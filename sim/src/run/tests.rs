@@ -16,6 +16,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+mod draw;
 mod leader;
 mod mix;
 mod probes;
@@ -306,7 +307,8 @@ fn after_an_info_the_client_goes_on_as_a_new_process() {
             &[],
             |_| Ok(()),
         )
-        .unwrap(),
+        .unwrap()
+        .scenario,
         Seed(1),
         &Script::DRAWN,
         None,

@@ -1,6 +1,6 @@
 //! What a scenario says: the data of a TOML file.
 
-use super::{FaultSpec, Mix, Require};
+use super::{Draw, FaultSpec, Mix, Require};
 use crate::network::{Bursts, Capacity, Degradation, Latency, LinkProfile};
 use crate::span::Span;
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,9 @@ pub struct ScenarioOf<S> {
     /// `converge_within`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leader_within: Option<Span>,
+    /// What each seed draws for itself.
+    #[serde(default, skip_serializing_if = "Draw::is_empty")]
+    pub draw: Draw,
     /// What must have happened for a run to prove anything.
     #[serde(default)]
     pub require: Require,
