@@ -8,6 +8,7 @@ mod election_safety;
 mod leader_append_only;
 mod leader_completeness;
 mod log_matching;
+mod seen;
 mod state_machine_safety;
 #[cfg(test)]
 mod testing;
@@ -19,16 +20,18 @@ pub use log_matching::LogMatching;
 pub use state_machine_safety::StateMachineSafety;
 
 use super::{Peer, Server};
+use seen::Seen;
 use splitbrain_core::{Cluster, Invariant, NodeId};
 
 /// All of them, new.
 pub fn all() -> Vec<Box<dyn Invariant<Peer>>> {
+    let seen = Seen::default();
     vec![
         Box::new(ElectionSafety::default()),
         Box::new(LeaderAppendOnly::default()),
-        Box::new(LogMatching::default()),
-        Box::new(LeaderCompleteness::default()),
-        Box::new(StateMachineSafety::default()),
+        Box::new(LogMatching::new(&seen)),
+        Box::new(LeaderCompleteness::new(&seen)),
+        Box::new(StateMachineSafety::new(&seen)),
     ]
 }
 
@@ -37,6 +40,10 @@ pub fn all() -> Vec<Box<dyn Invariant<Peer>>> {
 struct PerNode<T>(Vec<T>);
 
 impl<T: Clone + Default> PerNode<T> {
+    fn get(&self, id: NodeId) -> Option<&T> {
+        self.0.get(id.index())
+    }
+
     fn of(&mut self, id: NodeId) -> &mut T {
         if id.index() >= self.0.len() {
             self.0.resize(id.index() + 1, T::default());

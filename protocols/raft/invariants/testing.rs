@@ -77,6 +77,43 @@ impl State {
         self
     }
 
+    /// With more no-ops of these terms at the end of its log.
+    pub(super) fn appended(mut self, terms: &[u64]) -> State {
+        let log = &mut self.server().log;
+        let entries = terms.iter().map(|&term| entry(term));
+        log.splice(log.last_index().next(), entries);
+        self
+    }
+
+    /// With a snapshot of all that is applied, and without the entries up to `base`, which were.
+    pub(super) fn compacted(mut self, base: u64) -> State {
+        let server = self.server();
+        server.last_applied = server.last_applied.max(Index(base));
+        server.commit_index = server.last_applied;
+        server.snapshot = Arc::new(Snapshot {
+            last_index: server.last_applied,
+            last_term: server.log.term_at(server.last_applied).unwrap(),
+            membership: server.memberships.latest().clone(),
+            machine: server.machine.clone(),
+        });
+        server.log.compact(Index(base));
+        self
+    }
+
+    /// With a snapshot up to there in place of its log.
+    pub(super) fn installed(mut self, last_index: u64, last_term: u64) -> State {
+        let server = self.server();
+        let (last_index, last_term) = (Index(last_index), Term(last_term));
+        server.log.restart_at(last_index, last_term);
+        (server.commit_index, server.last_applied) = (last_index, last_index);
+        server.snapshot = Arc::new(Snapshot {
+            last_index,
+            last_term,
+            ..Snapshot::default()
+        });
+        self
+    }
+
     pub(super) fn server(&mut self) -> &mut Server {
         match &mut self.0 {
             Some(Peer::Server(server)) => server,
