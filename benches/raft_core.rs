@@ -79,7 +79,8 @@ fn all_steps(c: &mut Criterion) {
     group.finish();
 }
 
-/// One follower of two was cut off, and is let in again.
+/// One follower of two was cut off, and is let in again. The storage in memory of `raft-rs` copies the rest of the log for
+/// every message, which is most of what it takes here.
 fn catch_up<C: Cluster>(group: &mut BenchmarkGroup<'_, WallTime>) {
     group.throughput(Throughput::Elements(MISSED as u64));
     group.bench_function(format!("{MISSED} entries, {}", C::NAME), |b| {
@@ -100,6 +101,7 @@ fn catch_up<C: Cluster>(group: &mut BenchmarkGroup<'_, WallTime>) {
     });
 }
 
+/// Catching up by a snapshot belongs beside it, as `raft core/catch-up/snapshot`, when leaders send snapshots.
 fn all_catch_ups(c: &mut Criterion) {
     let mut group = c.benchmark_group("raft core/catch-up/log");
     group
