@@ -98,6 +98,21 @@ pub struct Session {
 }
 
 impl Session {
+    /// The greatest sequence number performed; zero before the first.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// The answer to that operation.
+    pub fn ret(&self) -> Option<&kv::Ret> {
+        self.ret.as_ref()
+    }
+
+    /// The latest entry that named the session.
+    pub fn last_used(&self) -> Index {
+        self.last_used
+    }
+
     /// How much it would take on a wire, about, in bytes.
     pub(super) fn size_bytes(&self) -> usize {
         match &self.ret {

@@ -55,7 +55,7 @@ fn lacks(book: &Book, id: NodeId, leader: &Server, first: Index) -> Option<Strin
 impl LeaderCompleteness {
     pub(super) fn new(seen: &Seen) -> LeaderCompleteness {
         LeaderCompleteness {
-            seen: seen.clone(),
+            seen: seen.to_read(),
             ..LeaderCompleteness::default()
         }
     }

@@ -1,7 +1,7 @@
 //! What was ever seen of the logs: shared by the invariants, so that each entry is looked at once.
 
 use super::{Peer, PerNode, server};
-use crate::raft::{Entry, Index, Log, Term};
+use crate::raft::{Entry, Index, Log, Server, Term};
 use splitbrain_core::{Cluster, NodeId};
 use std::cell::{Ref, RefCell};
 use std::collections::BTreeMap;
@@ -9,17 +9,28 @@ use std::rc::Rc;
 
 /// The book that all invariants of one run write in and read from.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Seen(Rc<RefCell<Book>>);
+pub(super) struct Seen {
+    book: Rc<RefCell<Book>>,
+    /// Somebody else, who is asked first, writes down what there is to see.
+    reads_only: bool,
+}
 
 impl Seen {
+    /// The same book, for one who only reads it.
+    pub(super) fn to_read(&self) -> Seen {
+        Seen {
+            book: self.book.clone(),
+            reads_only: true,
+        }
+    }
+
     /// Everything that was seen up to this event at `touched`.
     #[inline]
     pub(super) fn up_to(&self, cluster: &Cluster<'_, Peer>, touched: NodeId) -> Ref<'_, Book> {
-        let is_news = self.0.borrow().is_news(cluster, touched);
-        if is_news {
-            self.0.borrow_mut().observe(cluster, touched);
+        if !self.reads_only && self.book.borrow().is_news(cluster, touched) {
+            self.book.borrow_mut().observe(cluster, touched);
         }
-        self.0.borrow()
+        self.book.borrow()
     }
 }
 
@@ -37,6 +48,8 @@ pub(super) struct Book {
     committed: Vec<Option<Committed>>,
     /// What each node was like when it was looked at last.
     looked_at: PerNode<Option<LookedAt>>,
+    /// What each node has on its disk, as it was last known to itself: a crash leaves that.
+    stored: PerNode<Stored>,
 }
 
 /// An entry that some log has held.
@@ -62,6 +75,20 @@ pub(super) struct Committed {
 struct LookedAt {
     log: u64,
     commit_index: Index,
+    term: Term,
+    durable_index: Index,
+    recovering: bool,
+}
+
+/// What a server that is down has on its disk.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stored {
+    /// Its term when it was last up, durable or not.
+    term: Term,
+    /// The log up to here, whose last entry is of this term.
+    last_index: Index,
+    last_term: Term,
+    recovering: bool,
 }
 
 impl Book {
@@ -95,11 +122,52 @@ impl Book {
         self.others_seen.get(&(index, term))
     }
 
+    /// Whether a server holds the entry of that term at `index` durably, or has compacted it. If it is down: whether it did
+    /// when it was last up.
+    ///
+    /// One that has lost entries with its disk is taken to hold whatever it may have acknowledged: it votes for nobody
+    /// until it has it back, so that it need not hold it.
+    pub(super) fn holds(
+        &self,
+        cluster: &Cluster<'_, Peer>,
+        id: NodeId,
+        (index, term): (Index, Term),
+    ) -> bool {
+        if let Some(server) = server(cluster, id) {
+            let log = server.log();
+            let agrees = index < log.base() || log.term_at(index) == Some(term);
+            return server.is_recovering() || (server.durable_index() >= index && agrees);
+        }
+        let Some(stored) = self.stored.get(id) else {
+            return false;
+        };
+        stored.recovering || self.is_before((index, term), (stored.last_index, stored.last_term))
+    }
+
+    /// The latest term that a server has seen. If it is down: that it had when it was last up.
+    pub(super) fn term_of(&self, cluster: &Cluster<'_, Peer>, id: NodeId) -> Term {
+        let stored = || self.stored.get(id).map(|stored| stored.term);
+        let now = server(cluster, id).map(Server::term);
+        now.or_else(stored).unwrap_or_default()
+    }
+
+    /// Whether a log with the second of these entries has the first one, which is not after it.
+    pub(super) fn is_before(&self, first: (Index, Term), (index, term): (Index, Term)) -> bool {
+        let (mut at, mut at_term) = (index, term);
+        while at > first.0 {
+            let Some(previous) = self.previous_term(at, at_term) else {
+                // No log was seen to hold it, so that it came with a snapshot: what it stands for is committed.
+                return self
+                    .committed(first.0)
+                    .is_some_and(|committed| committed.term == first.1);
+            };
+            (at, at_term) = (at.previous(), previous);
+        }
+        (at, at_term) == first
+    }
+
     fn is_news(&self, cluster: &Cluster<'_, Peer>, touched: NodeId) -> bool {
-        let now = server(cluster, touched).map(|server| LookedAt {
-            log: server.log().version(),
-            commit_index: server.commit_index(),
-        });
+        let now = server(cluster, touched).map(LookedAt::new);
         self.looked_at.get(touched).copied().flatten() != now
     }
 
@@ -110,10 +178,18 @@ impl Book {
             return;
         };
         let (log, commit_index) = (server.log(), server.commit_index());
-        let before = looked_at.replace(LookedAt {
-            log: log.version(),
-            commit_index,
-        });
+        let before = looked_at.replace(LookedAt::new(server));
+        let last_index = server.durable_index();
+        *self.stored.of(touched) = Stored {
+            term: server.term(),
+            last_index,
+            // What it has compacted further than that is committed; a snapshot is on its way to the disk.
+            last_term: log
+                .term_at(last_index)
+                .or_else(|| self.committed(last_index).map(|committed| committed.term))
+                .unwrap_or_default(),
+            recovering: server.is_recovering(),
+        };
         match before {
             Some(before) if before.log == log.version() => {}
             Some(before) if before.log + 1 == log.version() => {
@@ -187,6 +263,19 @@ impl Book {
                 term.map(|term| Committed { term, in_term, by });
             next_term = term;
             index = index.previous();
+        }
+    }
+}
+
+impl LookedAt {
+    #[inline]
+    fn new(server: &Server) -> LookedAt {
+        LookedAt {
+            log: server.log().version(),
+            commit_index: server.commit_index(),
+            term: server.term(),
+            durable_index: server.durable_index(),
+            recovering: server.is_recovering(),
         }
     }
 }

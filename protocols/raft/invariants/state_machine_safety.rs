@@ -22,7 +22,7 @@ pub struct StateMachineSafety {
 impl StateMachineSafety {
     pub(super) fn new(seen: &Seen) -> StateMachineSafety {
         StateMachineSafety {
-            seen: seen.clone(),
+            seen: seen.to_read(),
             ..StateMachineSafety::default()
         }
     }
