@@ -232,7 +232,7 @@ impl<'a, P: Protocol> Running<'a, P> {
         if self.leader_after_healing_ms.is_some() {
             return None;
         }
-        if P::leader(self.world.cluster()).is_some() {
+        if P::is_led(self.world.cluster()) {
             let after = self.world.now().since(healed);
             self.leader_after_healing_ms = Some(after.as_millis() as u64);
             return None;
@@ -269,6 +269,11 @@ impl<'a, P: Protocol> Running<'a, P> {
         let servers = self.faults.servers.len();
         let damaged: Vec<NodeId> = self.faults.damaged.iter().copied().collect();
         let cluster = self.world.cluster();
+        // What a server will be that is still to start, nobody can say.
+        let starts = |node| self.world.halted(node).is_none() && cluster.status(node) != Status::Up;
+        if (0..servers).map(NodeId::from_index).any(starts) {
+            return None;
+        }
         if P::can_be_live(Given::from(self.scenario), cluster, &damaged) {
             return None;
         }
