@@ -8,6 +8,7 @@ use criterion::{
 use splitbrain_benches::clusters::{Cluster, Ours};
 #[cfg(feature = "peer")]
 use splitbrain_benches::clusters::{Every, Merged, RaftRs};
+use splitbrain_protocols::raft::Settings;
 use std::time::Duration;
 
 /// How many requests are committed between two looks at the clock.
@@ -81,12 +82,12 @@ fn all_steps(c: &mut Criterion) {
 
 /// One follower of two was cut off, and is let in again. The storage in memory of `raft-rs` copies the rest of the log for
 /// every message, which is most of what it takes here.
-fn catch_up<C: Cluster>(group: &mut BenchmarkGroup<'_, WallTime>) {
+fn catch_up<C: Cluster>(group: &mut BenchmarkGroup<'_, WallTime>, elected: impl Fn(usize) -> C) {
     group.throughput(Throughput::Elements(MISSED as u64));
     group.bench_function(format!("{MISSED} entries, {}", C::NAME), |b| {
         b.iter_batched(
             || {
-                let mut cluster = C::elected(3);
+                let mut cluster = elected(3);
                 cluster.cut_off();
                 cluster.prepare(MISSED);
                 (0..MISSED / 50).for_each(|_| cluster.commit(50));
@@ -101,18 +102,28 @@ fn catch_up<C: Cluster>(group: &mut BenchmarkGroup<'_, WallTime>) {
     });
 }
 
-/// Catching up by a snapshot belongs beside it, as `raft core/catch-up/snapshot`, when leaders send snapshots.
 fn all_catch_ups(c: &mut Criterion) {
     let mut group = c.benchmark_group("raft core/catch-up/log");
     group
         .sample_size(20)
         .measurement_time(Duration::from_secs(3));
-    catch_up::<Ours>(&mut group);
+    catch_up(&mut group, Ours::elected);
     #[cfg(feature = "peer")]
     {
-        catch_up::<RaftRs<Every>>(&mut group);
-        catch_up::<RaftRs<Merged>>(&mut group);
+        catch_up(&mut group, RaftRs::<Every>::elected);
+        catch_up(&mut group, RaftRs::<Merged>::elected);
     }
+    group.finish();
+    // The same by a snapshot: what was missed is no longer in anybody's log.
+    let mut group = c.benchmark_group("raft core/catch-up/snapshot");
+    group
+        .sample_size(20)
+        .measurement_time(Duration::from_secs(3));
+    let settings = Settings {
+        snapshot_entries: 1000,
+        ..Settings::default()
+    };
+    catch_up(&mut group, |servers| Ours::elected_with(servers, settings));
     group.finish();
 }
 

@@ -25,6 +25,7 @@ pub struct Ours {
     /// Syncs that the servers have not been told of. Used again likewise.
     syncs: VecDeque<SyncId>,
     steps: u64,
+    now: Time,
 }
 
 /// A server and what belongs to it.
@@ -57,33 +58,13 @@ impl Cluster for Ours {
     const NAME: &'static str = "splitbrain";
 
     fn elected(servers: usize) -> Ours {
-        let configs = raft::cluster(servers, 1, Settings::default());
-        let mut cluster = Ours {
-            hosts: configs[..servers]
-                .iter()
-                .enumerate()
-                .map(Host::new)
-                .collect(),
-            leader: 0,
-            session: None,
-            sequence: 0,
-            requests: VecDeque::new(),
-            network: Network::default(),
-            effects: Vec::new(),
-            syncs: VecDeque::new(),
-            steps: 0,
-        };
-        for (index, config) in configs[..servers].iter().enumerate() {
-            cluster.start(index, config);
-        }
-        cluster.step(0, Event::Timer(Timer::Election));
-        cluster.deliver_all();
-        assert_eq!(cluster.server(0).role(), Role::Leader);
-        cluster.request(Request::Register { nonce: 1 });
-        cluster.deliver_all();
-        cluster.prepare(1);
-        cluster.commit(1);
-        cluster
+        Ours::elected_with(
+            servers,
+            Settings {
+                snapshot_entries: 0,
+                ..Settings::default()
+            },
+        )
     }
 
     fn prepare(&mut self, requests: usize) {
@@ -149,6 +130,40 @@ impl Cluster for Ours {
 }
 
 impl Ours {
+    /// The same with these settings: with snapshots, say, which the other side does not take.
+    pub fn elected_with(servers: usize, settings: Settings) -> Ours {
+        let configs = raft::cluster(servers, 1, settings);
+        let mut cluster = Ours {
+            hosts: configs[..servers]
+                .iter()
+                .enumerate()
+                .map(Host::new)
+                .collect(),
+            leader: 0,
+            session: None,
+            sequence: 0,
+            requests: VecDeque::new(),
+            network: Network::default(),
+            effects: Vec::new(),
+            syncs: VecDeque::new(),
+            steps: 0,
+            now: Time::ZERO,
+        };
+        for (index, config) in configs[..servers].iter().enumerate() {
+            cluster.start(index, config);
+        }
+        // Later than anybody may have heard from a leader.
+        cluster.now = Time::from_secs(1);
+        cluster.step(0, Event::Timer(Timer::Election));
+        cluster.deliver_all();
+        assert_eq!(cluster.server(0).role(), Role::Leader);
+        cluster.request(Request::Register { nonce: 1 });
+        cluster.deliver_all();
+        cluster.prepare(1);
+        cluster.commit(1);
+        cluster
+    }
+
     fn server(&self, index: usize) -> &Server {
         match &self.hosts[index].node {
             Some(Peer::Server(server)) => server,
@@ -214,7 +229,7 @@ impl Ours {
         };
         let mut cx = Context::new(
             NodeId::from_index(index),
-            Time::ZERO,
+            self.now,
             &mut host.rng,
             &mut host.next_sync,
             &mut self.effects,
