@@ -69,7 +69,9 @@ impl Invariant<Peer> for CommittedOnQuorum {
         let voters = quorum.voters.iter().chain(quorum.outgoing);
         let who = voters.map(|&id| (id, book.holds(&cluster, id, entry)));
         if let Some(needed) = depends(quorum, who.clone()) {
-            needed.iter().for_each(|&id| self.relied.rely(id, entry));
+            for id in needed {
+                self.relied.rely(id, entry);
+            }
             return Ok(());
         }
         let holders = who.filter(|(_, holds)| *holds != Holds::No);
