@@ -6,7 +6,7 @@ use crate::raft::{Entry, Index, Server, Term};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
 
 /// "If a server has applied a log entry at a given index to its state machine, no other server will ever apply a
-/// different log entry for the same index" (§5.4.3, Figure 3; `StateMachineSafety` of the TLA+ specification).
+/// different log entry for the same index" (§5.4.3, Figure 3; `StateMachineSafety` in TLA+ specifications).
 ///
 /// A snapshot stands for having applied the entries up to its last one, which must be the one that others have applied
 /// there; by log matching, those before it are then the same, too.
