@@ -85,9 +85,12 @@ impl VotesDurable {
             server.votes().collect()
         };
         for voter in needed {
-            let seen = self.nodes.of(voter);
-            if !seen.is_up {
-                seen.durable = seen.state;
+            // Of what it has written, that much must have become durable; what it wrote after that need not.
+            if self.has_voted(voter, id, term) == Holds::Perhaps {
+                self.nodes.of(voter).durable = HardState {
+                    term,
+                    voted_for: Some(id),
+                };
             }
         }
         None
@@ -222,6 +225,23 @@ mod tests {
                 observed([leader.clone(), lost.clone(), third]).is_ok(),
                 result
             );
+        }
+    }
+
+    #[test]
+    fn what_it_wrote_after_a_vote_that_is_counted_may_be_lost() {
+        let mut invariant = VotesDurable::default();
+        let candidate = |votes: &[usize]| State::candidate(3, votes).voted(0);
+        let voted = State::follower(3).voted(0);
+        let went_on = State::candidate(4, &[]).voted(1).durably(3, Some(0));
+        for (first, second) in [
+            (candidate(&[]), voted.clone()),
+            (candidate(&[]), went_on),
+            (candidate(&[]), State::down()),
+            (candidate(&[1]), State::down()),
+            (candidate(&[1]), voted),
+        ] {
+            assert_eq!(observe_all(&mut invariant, &[first, second]), Ok(()));
         }
     }
 
