@@ -6,7 +6,7 @@ use super::{Peer, PerNode, server};
 use crate::raft::Index;
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
 
-/// "If the state machines are deterministic, each computes the same state" (§2): servers that have applied the log up to the
+/// "Since the state machines are deterministic, each computes the same state" (§2): servers that have applied the log up to the
 /// same index are in the same state, and it is the one that the committed entries come to.
 ///
 /// What a server applies entry by entry is compared now and then; what came with a snapshot, at once.

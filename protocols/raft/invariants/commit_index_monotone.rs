@@ -6,7 +6,7 @@ use crate::raft::Index;
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
 
 /// "`commitIndex`: index of highest log entry known to be committed (… increases monotonically)", `lastApplied` likewise
-/// (Figure 2; `MonotonicCommitIndex` of the TLA+ specifications), while a server runs.
+/// (Figure 2; `MonotonicCommitIndexProp` in TLA+ specifications), while a server runs.
 ///
 /// And each stays within the next: base of the log ≤ snapshot ≤ last applied ≤ commit index ≤ end of the log
 /// (dissertation §5.1).

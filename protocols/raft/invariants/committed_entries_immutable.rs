@@ -6,8 +6,7 @@ use crate::raft::{Index, Server, Term};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
 
 /// What is committed at an index never changes, and whoever has it keeps it: entries are removed from a log only if they
-/// are not committed (§5.3, §5.4; `CommittedLogNeverChanges` of the TLA+ specification, `CommittedLogAppendOnly`
-/// elsewhere).
+/// are not committed (§5.3, §5.4; `CommittedLogNeverChangesProp` and `CommittedLogAppendOnlyProp` in TLA+ specifications).
 #[derive(Debug, Default)]
 pub struct CommittedEntriesImmutable {
     seen: Seen,

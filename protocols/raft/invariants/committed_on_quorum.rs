@@ -7,7 +7,7 @@ use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
 use std::collections::BTreeSet;
 
 /// "A log entry is committed once the leader that created the entry has replicated it on a majority of the servers" (§5.3;
-/// `QuorumLogInv` of the TLA+ specification); on their disks, and in a joint configuration on a majority of both
+/// `ReplicationInv` and `QuorumLogInv` in TLA+ specifications); on their disks, and in a joint configuration on a majority of both
 /// (dissertation §4.3).
 ///
 /// Which servers those are the leader's log says, as it was when the leader counted them. One that is down counts with what
@@ -69,7 +69,9 @@ impl Invariant<Peer> for CommittedOnQuorum {
         let voters = quorum.voters.iter().chain(quorum.outgoing);
         let who = voters.map(|&id| (id, book.holds(&cluster, id, entry)));
         if let Some(needed) = depends(quorum, who.clone()) {
-            needed.iter().for_each(|&id| self.relied.rely(id, entry));
+            for id in needed {
+                self.relied.rely(id, entry);
+            }
             return Ok(());
         }
         let holders = who.filter(|(_, holds)| *holds != Holds::No);

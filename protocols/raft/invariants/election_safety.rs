@@ -6,7 +6,8 @@ use crate::raft::{Role, Term};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
 use std::collections::BTreeMap;
 
-/// "At most one leader can be elected in a given term" (§5.2, Figure 3).
+/// "At most one leader can be elected in a given term" (§5.2, Figure 3; `ElectionSafety`, `MoreThanOneLeaderInv`
+/// in TLA+ specifications).
 #[derive(Debug, Default)]
 pub struct ElectionSafety {
     seen: Seen,

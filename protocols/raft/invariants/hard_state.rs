@@ -6,8 +6,8 @@ use crate::raft::{HardState, Role, Server, Term};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
 
 /// A server's term never decreases, and it votes for one candidate in each (§5.1, §5.2), crashes or not: what others count
-/// is on its disk (Figure 2, "updated on stable storage before responding to RPCs"). `MonotonicTerm`, `MonotonicVote` and
-/// `VotesGrantedInv` of the TLA+ specifications.
+/// is on its disk (Figure 2, "updated on stable storage before responding to RPCs"). `MonotonicTermProp` and
+/// `LeaderVotesQuorum` in TLA+ specifications.
 ///
 /// What a server that is down has last written may have become durable: if somebody counts it, it has, and the restart is
 /// held to that.

@@ -5,7 +5,8 @@ use super::{Peer, PerNode, server};
 use crate::raft::{Role, Term};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
 
-/// "A leader never overwrites or deletes entries in its log; it only appends new entries" (§5.3, Figure 3).
+/// "A leader never overwrites or deletes entries in its log; it only appends new entries" (§5.3, Figure 3;
+/// `LeaderAppendOnly` in TLA+ specifications).
 #[derive(Debug, Default)]
 pub struct LeaderAppendOnly {
     seen: Seen,

@@ -6,7 +6,7 @@ use crate::raft::{Index, Role, Server, Term};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
 
 /// "If a log entry is committed in a given term, then that entry will be present in the logs of the leaders for all
-/// higher-numbered terms" (§5.4, Figure 3; `LeaderCompleteness` of the TLA+ specification).
+/// higher-numbered terms" (§5.4, Figure 3; `LeaderCompleteness` in TLA+ specifications).
 ///
 /// What a leader has compacted counts as present if the last entry of it is the one that was committed there, and its
 /// snapshot reaches that far.

@@ -5,7 +5,7 @@ use super::seen::{News, Seen};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
 
 /// "If two logs contain an entry with the same index and term, then the logs are identical in all entries up through
-/// the given index" (§5.3, Figure 3; `LogMatching` of the TLA+ specification).
+/// the given index" (§5.3, Figure 3; `LogMatchingInv` in TLA+ specifications).
 ///
 /// It is enough that index and term of an entry determine its command and the term of the entry before it: the rest
 /// follows by induction along the log. That makes it a look-up per new entry, instead of a comparison of logs. Of the

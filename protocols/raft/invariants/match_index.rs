@@ -6,7 +6,7 @@ use crate::raft::{Index, Role, Server, Term};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
 
 /// "`matchIndex[]`: for each server, index of highest log entry known to be replicated on server (… increases
-/// monotonically)" (Figure 2; `MonotonicMatchIndex` of the TLA+ specifications): the follower's log agrees with the leader's
+/// monotonically)" (Figure 2; `MonotonicMatchIndexProp` and `MatchIndexBoundedByLogInv` in TLA+ specifications): the follower's log agrees with the leader's
 /// up to there, on its disk.
 ///
 /// A follower that has gone on to a later term may have overwritten what it had acknowledged before; one whose disk has

@@ -6,9 +6,9 @@ use crate::raft::{Command, Index, Membership, Server};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
 use std::sync::Arc;
 
-/// "Each server adopts C_new as soon as that entry is added to its log … a server always uses the latest configuration in its
-/// log, regardless of whether the entry is committed" (dissertation §4.1); and when the entry is removed, the one before it;
-/// and where the log says nothing, the one of the snapshot (§5.1). `GetMaxConfig`/`EffectiveConfig` of the TLA+ of others.
+/// "A server always uses the latest configuration in its log, regardless of whether the entry is committed" (§6, dissertation
+/// §4.1); when the entry is removed, the one before it; and where the log says nothing, the one of the snapshot
+/// (dissertation §5.1).
 #[derive(Debug, Default)]
 pub struct MembershipMatchesLog {
     seen: Seen,

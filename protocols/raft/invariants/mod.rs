@@ -1,25 +1,26 @@
 //! What Raft guarantees at all times, each property in a file of its own.
 //!
-//! | Property | Where it is from | TLA+ (dissertation, appendix B, and others) | File |
+//! | Property | Where it is from | In TLA+ specifications | File |
 //! |---|---|---|---|
-//! | `election-safety` | §5.2, Figure 3 | `ElectionSafety`, `MoreThanOneLeader` | `election_safety.rs` |
+//! | `election-safety` | §5.2, Figure 3 | `ElectionSafety`, `MoreThanOneLeaderInv` | `election_safety.rs` |
 //! | `leader-append-only` | §5.3, Figure 3 | `LeaderAppendOnly` | `leader_append_only.rs` |
-//! | `log-matching` | §5.3, Figure 3 | `LogMatching` | `log_matching.rs` |
+//! | `log-matching` | §5.3, Figure 3 | `LogMatchingInv` | `log_matching.rs` |
 //! | `leader-completeness` | §5.4, Figure 3 | `LeaderCompleteness` | `leader_completeness.rs` |
 //! | `state-machine-safety` | §5.4.3, Figure 3 | `StateMachineSafety` | `state_machine_safety.rs` |
-//! | `committed-entries-immutable` | §5.4 | `CommittedLogNeverChanges` | `committed_entries_immutable.rs` |
-//! | `commit-index-monotone` | Figure 2 | `MonotonicCommitIndex` | `commit_index_monotone.rs` |
-//! | `committed-on-quorum` | §5.3, dissertation §4.3 | `QuorumLogInv` | `committed_on_quorum.rs` |
-//! | `match-index` | Figure 2 | `MonotonicMatchIndex` | `match_index.rs` |
-//! | `hard-state` | §5.1, §5.2, Figure 2 | `MonotonicTerm`, `VotesGrantedInv` | `hard_state.rs` |
+//! | `committed-entries-immutable` | §5.4 | `CommittedLogNeverChangesProp`, `CommittedLogAppendOnlyProp` | `committed_entries_immutable.rs` |
+//! | `commit-index-monotone` | Figure 2 | `MonotonicCommitIndexProp` | `commit_index_monotone.rs` |
+//! | `committed-on-quorum` | §5.3, dissertation §4.3 | `ReplicationInv`, `QuorumLogInv` | `committed_on_quorum.rs` |
+//! | `match-index` | Figure 2 | `MonotonicMatchIndexProp`, `MatchIndexBoundedByLogInv` | `match_index.rs` |
+//! | `hard-state` | §5.1, §5.2, Figure 2 | `MonotonicTermProp`, `LeaderVotesQuorum` | `hard_state.rs` |
 //! | `one-uncommitted-membership` | dissertation §4.1, §4.3 | | `one_uncommitted_membership.rs` |
-//! | `membership-matches-log` | dissertation §4.1 | | `membership_matches_log.rs` |
+//! | `membership-matches-log` | §6, dissertation §4.1 | | `membership_matches_log.rs` |
 //! | `lease-exclusivity` | dissertation §6.4.1 | | `lease_exclusivity.rs` |
 //! | `session-at-most-once` | §8, dissertation §6.3 | | `session_at_most_once.rs` |
 //! | `applied-state-equal` | §2 | | `applied_state_equal.rs` |
 //! | `snapshot-equals-replay` | dissertation §5.1 | | `snapshot_equals_replay.rs` |
 //!
-//! `CandidateTermNotInLog` and `MoreUpToDateCorrect` are steps of the proof, of which the first five are the conclusions.
+//! `CandidateTermNotInLogInv`, `VotesGrantedInv` and `MoreUpToDateCorrectInv` are steps of the proof, of which the first five
+//! are the conclusions.
 //!
 //! Each compares what it sees with all that was ever seen, not only with what the other servers hold at the moment:
 //! a leader may crash before the next one of its term is elected, and the term has had two leaders all the same.

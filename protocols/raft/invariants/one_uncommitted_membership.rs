@@ -7,7 +7,6 @@ use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
 
 /// At most one membership in a log is not committed (dissertation §4.1: no change is begun before the last one is
 /// committed; §4.3: the joint configuration is committed before the one that it leads to is created).
-/// `MembershipChangeOneAtATime` in words; in the TLA+ of others `OneUncommittedConfig`.
 #[derive(Debug, Default)]
 pub struct OneUncommittedMembership {
     seen: Seen,

@@ -71,11 +71,17 @@ impl Seen {
         let shared = &*self.shared;
         let writer = shared.writer.get();
         if writer.is_none_or(|writer| writer == self.nth) {
-            shared.writer.set(Some(self.nth));
-            let news = shared.book.borrow_mut().observe(cluster, touched);
-            shared.news.set(news);
+            self.write(cluster, touched);
         }
         shared.news.get().0 & of.0 != 0
+    }
+
+    // Apart, so that all others only look at a flag.
+    #[inline(never)]
+    fn write(&self, cluster: &Cluster<'_, Peer>, touched: NodeId) {
+        self.shared.writer.set(Some(self.nth));
+        let news = self.shared.book.borrow_mut().observe(cluster, touched);
+        self.shared.news.set(news);
     }
 
     /// Everything that was seen up to this event.

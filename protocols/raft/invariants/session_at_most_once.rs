@@ -6,7 +6,7 @@ use super::{Peer, PerNode, server};
 use crate::raft::{Command, Index};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
 
-/// However often a client's request was committed, it changes the store once: "if a server receives a command whose serial
+/// However often a client's request was committed, it changes the store once: "If it receives a command whose serial
 /// number has already been executed, it responds immediately without re-executing the request" (§8, dissertation §6.3);
 /// and never once its session is gone.
 ///

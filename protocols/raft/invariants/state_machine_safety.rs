@@ -6,7 +6,7 @@ use crate::raft::{Entry, Index, Server, Term};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
 
 /// "If a server has applied a log entry at a given index to its state machine, no other server will ever apply a
-/// different log entry for the same index" (§5.4.3, Figure 3; `StateMachineSafety` of the TLA+ specification).
+/// different log entry for the same index" (§5.4.3, Figure 3; `StateMachineSafety` in TLA+ specifications).
 ///
 /// A snapshot stands for having applied the entries up to its last one, which must be the one that others have applied
 /// there; by log matching, those before it are then the same, too.
@@ -167,7 +167,10 @@ mod tests {
     fn what_is_applied_and_compacted_in_one_event_was_applied() {
         let mut invariant = StateMachineSafety::default();
         let log = State::follower(2).log(&[1, 1, 2]);
-        assert_eq!(observe_all(&mut invariant, &[log.clone()]), Ok(()));
+        assert_eq!(
+            observe_all(&mut invariant, std::slice::from_ref(&log)),
+            Ok(())
+        );
         let compacted = log.committed(3).compacted(3);
         let other = State::follower(2).log(&[1, 2]).committed(2);
         let violation = observe_all(&mut invariant, &[compacted, other]).unwrap_err();
