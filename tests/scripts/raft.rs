@@ -227,7 +227,8 @@ fn state(role: &str, server: &Server) -> String {
         server.commit_index(),
         values.join(" ")
     );
-    if server.membership_index() > Index::ZERO || server.membership().is_joint() {
+    let members = server.membership();
+    if server.membership_index() > server.snapshot().last_index || members.is_joint() {
         text.extend([" members=", &server.membership().to_string()]);
     }
     if server.is_recovering() {

@@ -1,7 +1,7 @@
 //! Servers that have applied the same are in the same state (§2, §5.4.3).
 
 use super::replay::{Replay, stores};
-use super::seen::Seen;
+use super::seen::{News, Seen};
 use super::{Peer, PerNode, server};
 use crate::raft::Index;
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
@@ -9,7 +9,7 @@ use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
 /// "If the state machines are deterministic, each computes the same state" (§2): servers that have applied the log up to the
 /// same index are in the same state, and it is the one that the committed entries come to.
 ///
-/// What a server applies one by one is compared now and then; all else, such as what came with a snapshot, at once.
+/// What a server applies entry by entry is compared now and then; what came with a snapshot, at once.
 #[derive(Debug, Default)]
 pub struct AppliedStateEqual {
     seen: Seen,
@@ -17,13 +17,13 @@ pub struct AppliedStateEqual {
     last_applied: PerNode<Index>,
 }
 
-/// A server that goes on entry by entry is compared at the multiples of it.
-const COMPARED_EVERY: u64 = 8;
+/// A server that goes on entry by entry is compared when it has passed a multiple of it.
+const COMPARED_EVERY: u64 = 16;
 
 impl AppliedStateEqual {
     pub(super) fn new(seen: &Seen, replay: &Replay) -> AppliedStateEqual {
         AppliedStateEqual {
-            seen: seen.to_read(),
+            seen: seen.share(),
             replay: replay.clone(),
             ..AppliedStateEqual::default()
         }
@@ -36,7 +36,10 @@ impl Invariant<Peer> for AppliedStateEqual {
     }
 
     fn observe(&mut self, cluster: Cluster<'_, Peer>, touched: NodeId) -> Result<(), Violation> {
-        let book = self.seen.up_to(&cluster, touched);
+        if !self.seen.is_news(News::APPLIED, &cluster, touched) {
+            return Ok(());
+        }
+        let book = self.seen.book();
         let last_applied = self.last_applied.of(touched);
         let Some(this) = server(&cluster, touched) else {
             *last_applied = Index::ZERO;
@@ -44,7 +47,8 @@ impl Invariant<Peer> for AppliedStateEqual {
         };
         let index = this.last_applied();
         let before = std::mem::replace(last_applied, index);
-        if before == index || (before.next() == index && !index.0.is_multiple_of(COMPARED_EVERY)) {
+        let is_due = before.0 / COMPARED_EVERY != index.0 / COMPARED_EVERY;
+        if before == index || !(is_due || before < this.log().base() || before == Index::ZERO) {
             return Ok(());
         }
         let machine = this.machine();

@@ -1,5 +1,6 @@
 //! The commit index, and what follows it, never go back (Figure 2).
 
+use super::seen::{News, Seen};
 use super::{Peer, PerNode, server};
 use crate::raft::Index;
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
@@ -11,6 +12,7 @@ use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
 /// (dissertation §5.1).
 #[derive(Debug, Default)]
 pub struct CommitIndexMonotone {
+    seen: Seen,
     before: PerNode<[Index; 5]>,
 }
 
@@ -22,12 +24,28 @@ const NAMES: [&str; 5] = [
     "the end of its log",
 ];
 
+impl CommitIndexMonotone {
+    pub(super) fn new(seen: &Seen) -> CommitIndexMonotone {
+        CommitIndexMonotone {
+            seen: seen.share(),
+            ..CommitIndexMonotone::default()
+        }
+    }
+}
+
 impl Invariant<Peer> for CommitIndexMonotone {
     fn property(&self) -> &'static str {
         "commit-index-monotone"
     }
 
     fn observe(&mut self, cluster: Cluster<'_, Peer>, touched: NodeId) -> Result<(), Violation> {
+        if !self.seen.is_news(
+            News::LOG.or(News::APPLIED).or(News::SNAPSHOT),
+            &cluster,
+            touched,
+        ) {
+            return Ok(());
+        }
         let before = self.before.of(touched);
         let Some(server) = server(&cluster, touched) else {
             *before = [Index::ZERO; 5];

@@ -1,6 +1,6 @@
 //! Committed entries are for ever (§5.4).
 
-use super::seen::{Book, Seen};
+use super::seen::{Book, News, Seen};
 use super::{Peer, PerNode, server};
 use crate::raft::{Index, Server, Term};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
@@ -25,7 +25,7 @@ struct Before {
 impl CommittedEntriesImmutable {
     pub(super) fn new(seen: &Seen) -> CommittedEntriesImmutable {
         CommittedEntriesImmutable {
-            seen: seen.to_read(),
+            seen: seen.share(),
             ..CommittedEntriesImmutable::default()
         }
     }
@@ -73,7 +73,13 @@ impl Invariant<Peer> for CommittedEntriesImmutable {
     }
 
     fn observe(&mut self, cluster: Cluster<'_, Peer>, touched: NodeId) -> Result<(), Violation> {
-        let book = self.seen.up_to(&cluster, touched);
+        if !self
+            .seen
+            .is_news(News::LOG.or(News::APPLIED), &cluster, touched)
+        {
+            return Ok(());
+        }
+        let book = self.seen.book();
         let before = self.before.of(touched);
         let Some(server) = server(&cluster, touched) else {
             *before = None;

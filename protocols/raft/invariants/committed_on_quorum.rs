@@ -1,10 +1,10 @@
 //! What is committed is on a quorum (§5.3).
 
-use super::seen::Seen;
-use super::{Peer, PerNode, server};
-use crate::quorum::Tally;
+use super::seen::{Holds, News, Relied, Seen};
+use super::{Peer, PerNode, depends, server};
 use crate::raft::{Index, Role, Term};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
+use std::collections::BTreeSet;
 
 /// "A log entry is committed once the leader that created the entry has replicated it on a majority of the servers" (§5.3;
 /// `QuorumLogInv` of the TLA+ specification); on their disks, and in a joint configuration on a majority of both
@@ -17,12 +17,13 @@ pub struct CommittedOnQuorum {
     seen: Seen,
     /// The term that a node was last seen to lead, its commit index, and the end of its log.
     led: PerNode<Option<(Term, Index, Index)>>,
+    relied: Relied,
 }
 
 impl CommittedOnQuorum {
     pub(super) fn new(seen: &Seen) -> CommittedOnQuorum {
         CommittedOnQuorum {
-            seen: seen.to_read(),
+            seen: seen.share(),
             ..CommittedOnQuorum::default()
         }
     }
@@ -34,7 +35,18 @@ impl Invariant<Peer> for CommittedOnQuorum {
     }
 
     fn observe(&mut self, cluster: Cluster<'_, Peer>, touched: NodeId) -> Result<(), Violation> {
-        let book = self.seen.up_to(&cluster, touched);
+        if !self.seen.is_news(
+            News::LOG.or(News::APPLIED).or(News::ROLE),
+            &cluster,
+            touched,
+        ) {
+            return Ok(());
+        }
+        let book = self.seen.book();
+        if let Some(missing) = self.relied.missing((&book, &cluster), touched) {
+            drop(book);
+            return self.violated(missing);
+        }
         let led = self.led.of(touched);
         let leader = server(&cluster, touched).filter(|server| server.role() == Role::Leader);
         let Some(leader) = leader else {
@@ -52,15 +64,17 @@ impl Invariant<Peer> for CommittedOnQuorum {
         // What it has appended since it counted does not matter yet.
         let membership = leader.memberships.at(last_index);
         let entry_term = leader.log().term_at(index).unwrap_or_default();
-        let holds = |id| book.holds(&cluster, id, (index, entry_term));
-        if membership.quorum().tally(|id| Some(holds(id))) == Tally::Won {
+        let entry = (index, entry_term);
+        let quorum = membership.quorum();
+        let voters = quorum.voters.iter().chain(quorum.outgoing);
+        let who = voters.map(|&id| (id, book.holds(&cluster, id, entry)));
+        if let Some(needed) = depends(quorum, who.clone()) {
+            needed.iter().for_each(|&id| self.relied.rely(id, entry));
             return Ok(());
         }
-        let voters = membership.members().into_iter();
-        let holders: Vec<String> = voters
-            .filter(|&id| membership.is_voter(id) && holds(id))
-            .map(|id| id.to_string())
-            .collect();
+        let holders = who.filter(|(_, holds)| *holds != Holds::No);
+        let holders: BTreeSet<NodeId> = holders.map(|(id, _)| id).collect();
+        let holders: Vec<String> = holders.iter().map(ToString::to_string).collect();
         let holders = if holders.is_empty() {
             "nobody".to_owned()
         } else {
@@ -117,15 +131,31 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_down_counts_with_what_is_on_its_disk() {
-        for (durable, result) in [(2, true), (1, false)] {
-            let mut invariant = CommittedOnQuorum::default();
-            let leader = State::leader(1).log(&[1, 1]).voters(3).durable(2);
-            let up = State::follower(1).log(&[1, 1]).durable(durable);
-            let up = [leader.clone(), up, State::down()];
-            assert_eq!(observe_all(&mut invariant, &up), Ok(()));
-            let down = [leader.committed(2), State::down(), State::down()];
-            assert_eq!(observe_all(&mut invariant, &down).is_ok(), result);
-        }
+    fn a_server_that_is_down_counts_with_what_a_restart_will_find_on_its_disk() {
+        let mut invariant = CommittedOnQuorum::default();
+        let leader = State::leader(1).log(&[1, 1]).voters(3).durable(2);
+        let follower = State::follower(1).log(&[1, 1]);
+        let up = [leader.clone(), follower.clone().durable(1), State::down()];
+        assert_eq!(observe_all(&mut invariant, &up), Ok(()));
+        let leader = leader.committed(2);
+        // It may have been durable by the time that it crashed.
+        let down = [leader.clone(), State::down(), State::down()];
+        assert_eq!(observe_all(&mut invariant, &down), Ok(()));
+        let again = [leader.clone(), State::follower(1).log(&[1]), State::down()];
+        let violation = observe_all(&mut invariant, &again).unwrap_err();
+        assert_eq!(
+            violation.to_string(),
+            "committed-on-quorum: n2 has restarted without the entry of term 1 at index 2, on which others relied"
+        );
+    }
+
+    #[test]
+    fn a_server_that_is_down_does_not_count_with_what_it_never_had() {
+        let mut invariant = CommittedOnQuorum::default();
+        let leader = State::leader(1).log(&[1, 1]).voters(3).durable(2);
+        let up = [leader.clone(), State::follower(1).log(&[1]), State::down()];
+        assert_eq!(observe_all(&mut invariant, &up), Ok(()));
+        let down = [leader.committed(2), State::down(), State::down()];
+        assert!(observe_all(&mut invariant, &down).is_err());
     }
 }

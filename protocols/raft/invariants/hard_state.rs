@@ -1,19 +1,31 @@
 //! Terms and votes (§5.1, §5.2).
 
-use super::{Peer, PerNode, server};
-use crate::quorum::Tally;
+use super::seen::{Holds, News, Seen};
+use super::{Peer, PerNode, depends, server};
 use crate::raft::{HardState, Role, Server, Term};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
 
 /// A server's term never decreases, and it votes for one candidate in each (§5.1, §5.2), crashes or not: what others count
 /// is on its disk (Figure 2, "updated on stable storage before responding to RPCs"). `MonotonicTerm`, `MonotonicVote` and
 /// `VotesGrantedInv` of the TLA+ specifications.
+///
+/// What a server that is down has last written may have become durable: if somebody counts it, it has, and the restart is
+/// held to that.
 #[derive(Debug, Default)]
 pub struct VotesDurable {
-    /// What each node was last seen to hold in memory, if it is up.
-    now: PerNode<Option<(HardState, Role, usize)>>,
-    /// What each node was last seen to have on its disk.
-    durable: PerNode<HardState>,
+    seen: Seen,
+    nodes: PerNode<Held>,
+}
+
+/// What a node was last seen to hold.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    is_up: bool,
+    is_leader: bool,
+    /// How many votes it counts.
+    votes: usize,
+    state: HardState,
+    durable: HardState,
 }
 
 /// Whether the second is a state that the first may have become.
@@ -30,33 +42,58 @@ fn words(state: HardState) -> String {
 }
 
 impl VotesDurable {
-    /// Whether a server cannot have voted for somebody else in that term, nor will.
-    fn has_voted(&self, voter: NodeId, candidate: NodeId, term: Term) -> bool {
-        self.durable.get(voter).is_some_and(|durable| {
-            // It may have gone on to a later term since.
-            durable.term > term || (durable.term == term && durable.voted_for == Some(candidate))
-        })
+    pub(super) fn new(seen: &Seen) -> VotesDurable {
+        VotesDurable {
+            seen: seen.share(),
+            ..VotesDurable::default()
+        }
     }
 
-    fn check_votes(&self, id: NodeId, server: &Server) -> Option<String> {
-        let term = server.term();
-        if server.role() == Role::Leader {
-            let quorum = server.membership().quorum();
-            let tally = quorum.tally(|voter| Some(self.has_voted(voter, id, term)));
-            return (tally != Tally::Won).then(|| {
-                let members = server.membership();
-                format!("{id} leads term {term}, but its votes are not on the disks of a quorum of {members}")
-            });
+    /// Whether a server has voted for that candidate in that term, durably; or has gone on to a later one.
+    fn has_voted(&self, voter: NodeId, candidate: NodeId, term: Term) -> Holds {
+        let grants = |state: HardState| {
+            state.term > term || (state.term == term && state.voted_for == Some(candidate))
+        };
+        match self.nodes.get(voter) {
+            Some(seen) if grants(seen.durable) => Holds::Yes,
+            Some(seen) if !seen.is_up && grants(seen.state) => Holds::Perhaps,
+            _ => Holds::No,
         }
-        let mut votes = server.votes();
-        let not_durable = votes.find(|&voter| !self.has_voted(voter, id, term));
-        not_durable.map(|voter| {
-            let durable = self.durable.get(voter).copied().unwrap_or_default();
-            format!(
-                "{id} counts a vote of {voter} in term {term}, but on the disk of {voter} is {}",
-                words(durable)
-            )
-        })
+    }
+
+    fn check_votes(&mut self, id: NodeId, server: &Server) -> Option<String> {
+        let term = server.term();
+        let needed = if server.role() == Role::Leader {
+            let quorum = server.membership().quorum();
+            let voters = quorum.voters.iter().chain(quorum.outgoing);
+            let who = voters.map(|&voter| (voter, self.has_voted(voter, id, term)));
+            let Some(needed) = depends(quorum, who) else {
+                let members = server.membership();
+                return Some(format!(
+                    "{id} leads term {term}, but its votes are not on the disks of a quorum of {members}"
+                ));
+            };
+            needed
+        } else {
+            let has_not = |voter: &NodeId| self.has_voted(*voter, id, term) == Holds::No;
+            if let Some(voter) = server.votes().find(has_not) {
+                let durable = words(self.nodes.of(voter).durable);
+                return Some(format!(
+                    "{id} counts a vote of {voter} in term {term}, but on the disk of {voter} is {durable}"
+                ));
+            }
+            server.votes().collect()
+        };
+        for voter in needed {
+            // Of what it has written, that much must have become durable; what it wrote after that need not.
+            if self.has_voted(voter, id, term) == Holds::Perhaps {
+                self.nodes.of(voter).durable = HardState {
+                    term,
+                    voted_for: Some(id),
+                };
+            }
+        }
+        None
     }
 }
 
@@ -66,31 +103,38 @@ impl Invariant<Peer> for VotesDurable {
     }
 
     fn observe(&mut self, cluster: Cluster<'_, Peer>, touched: NodeId) -> Result<(), Violation> {
-        let seen = self.now.of(touched);
-        let Some(server) = server(&cluster, touched) else {
-            *seen = None;
-            return Ok(());
-        };
-        let (role, state) = (server.role(), server.hard_state);
-        let votes = if role == Role::Candidate {
-            server.votes().count()
-        } else {
-            0
-        };
-        let before = seen.replace((state, role, votes));
-        let durable = std::mem::replace(self.durable.of(touched), server.durable_hard_state());
-        if before == Some((state, role, votes)) {
+        if !self.seen.is_news(News::ROLE, &cluster, touched) {
             return Ok(());
         }
+        let seen = self.nodes.of(touched);
+        let Some(server) = server(&cluster, touched) else {
+            (seen.is_up, seen.is_leader, seen.votes) = (false, false, 0);
+            return Ok(());
+        };
+        let role = server.role();
+        let now = Held {
+            is_up: true,
+            is_leader: role == Role::Leader,
+            votes: if role == Role::Candidate {
+                server.votes().count()
+            } else {
+                0
+            },
+            state: server.hard_state,
+            durable: server.durable_hard_state(),
+        };
+        let before = std::mem::replace(seen, now);
         // After a crash its disk speaks for it.
-        let earlier = before.map_or(durable, |(state, ..)| state);
-        if !follows(earlier, state) {
-            let (earlier, now) = (words(earlier), words(state));
+        let earlier = if before.is_up {
+            before.state
+        } else {
+            before.durable
+        };
+        if earlier != now.state && !follows(earlier, now.state) {
+            let (earlier, now) = (words(earlier), words(now.state));
             return self.violated(format!("{touched} had {earlier}, and has {now}"));
         }
-        let elected =
-            role == Role::Leader && before.is_none_or(|(_, role, _)| role != Role::Leader);
-        if votes > 0 || elected {
+        if now.votes > before.votes || (now.is_leader && !before.is_leader) {
             let found = self.check_votes(touched, server);
             return found.map_or(Ok(()), |what| self.violated(what));
         }
@@ -155,6 +199,50 @@ mod tests {
             violation.to_string(),
             "hard-state: n1 counts a vote of n2 in term 3, but on the disk of n2 is term 2 and no vote"
         );
+    }
+
+    #[test]
+    fn a_vote_of_a_server_that_is_down_is_counted_only_if_a_restart_will_find_it() {
+        let leader = State::leader(3).voted(0).voters(3);
+        let voted = State::follower(3).voted(0).durably(2, None);
+        let lost = State::follower(2);
+        for (third, result) in [(State::down(), false), (State::follower(3).voted(0), true)] {
+            let mut invariant = VotesDurable::default();
+            let mut observed = |states: [State; 3]| observe_all(&mut invariant, &states);
+            let before = State::candidate(3, &[]).voted(0);
+            let first = third.clone();
+            assert_eq!(observed([before, voted.clone(), first]), Ok(()));
+            assert_eq!(
+                observed([State::down(), State::down(), third.clone()]),
+                Ok(())
+            );
+            assert_eq!(
+                observed([leader.clone(), State::down(), third.clone()]),
+                Ok(())
+            );
+            // If the third has voted, nothing depends on the second.
+            assert_eq!(
+                observed([leader.clone(), lost.clone(), third]).is_ok(),
+                result
+            );
+        }
+    }
+
+    #[test]
+    fn what_it_wrote_after_a_vote_that_is_counted_may_be_lost() {
+        let mut invariant = VotesDurable::default();
+        let candidate = |votes: &[usize]| State::candidate(3, votes).voted(0);
+        let voted = State::follower(3).voted(0);
+        let went_on = State::candidate(4, &[]).voted(1).durably(3, Some(0));
+        for (first, second) in [
+            (candidate(&[]), voted.clone()),
+            (candidate(&[]), went_on),
+            (candidate(&[]), State::down()),
+            (candidate(&[1]), State::down()),
+            (candidate(&[1]), voted),
+        ] {
+            assert_eq!(observe_all(&mut invariant, &[first, second]), Ok(()));
+        }
     }
 
     #[test]

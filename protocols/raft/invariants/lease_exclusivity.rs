@@ -1,5 +1,6 @@
 //! A lease excludes other leaders (dissertation §6.4.1).
 
+use super::seen::{News, Seen};
 use super::{Peer, PerNode, server};
 use crate::raft::{Role, Term};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
@@ -9,10 +10,20 @@ use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
 /// the settings say.
 #[derive(Debug, Default)]
 pub struct LeaseExclusivity {
+    seen: Seen,
     /// The latest term that had a leader, and that leader.
     elected: Option<(Term, NodeId)>,
     /// How many reads each node was seen to have answered so.
     lease_reads: PerNode<u64>,
+}
+
+impl LeaseExclusivity {
+    pub(super) fn new(seen: &Seen) -> LeaseExclusivity {
+        LeaseExclusivity {
+            seen: seen.share(),
+            ..LeaseExclusivity::default()
+        }
+    }
 }
 
 impl Invariant<Peer> for LeaseExclusivity {
@@ -21,6 +32,12 @@ impl Invariant<Peer> for LeaseExclusivity {
     }
 
     fn observe(&mut self, cluster: Cluster<'_, Peer>, touched: NodeId) -> Result<(), Violation> {
+        if !self
+            .seen
+            .is_news(News::LEASE.or(News::ROLE), &cluster, touched)
+        {
+            return Ok(());
+        }
         let lease_reads = self.lease_reads.of(touched);
         let Some(server) = server(&cluster, touched) else {
             *lease_reads = 0;

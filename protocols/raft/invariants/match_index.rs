@@ -1,6 +1,6 @@
 //! What a leader believes of its followers is true (Figure 2).
 
-use super::seen::{Book, Seen};
+use super::seen::{Book, News, Relied, Seen};
 use super::{Peer, PerNode, server};
 use crate::raft::{Index, Role, Server, Term};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
@@ -16,12 +16,13 @@ pub struct MatchIndex {
     seen: Seen,
     /// The term that a node was last seen to lead, and what it believed.
     believed: PerNode<(Term, Vec<(NodeId, Index)>)>,
+    relied: Relied,
 }
 
 impl MatchIndex {
     pub(super) fn new(seen: &Seen) -> MatchIndex {
         MatchIndex {
-            seen: seen.to_read(),
+            seen: seen.share(),
             ..MatchIndex::default()
         }
     }
@@ -33,6 +34,7 @@ fn wrong(
     cluster: &Cluster<'_, Peer>,
     (id, leader): (NodeId, &Server),
     (follower, before, index): (NodeId, Index, Index),
+    relied: &mut Relied,
 ) -> Option<String> {
     let (log, term) = (leader.log(), leader.term());
     if index < before {
@@ -44,7 +46,7 @@ fn wrong(
     let committed = || book.committed(index).map(|committed| committed.term);
     let entry_term = log.term_at(index).or_else(committed);
     let true_enough = book.term_of(cluster, follower) > term
-        || entry_term.is_some_and(|entry_term| book.holds(cluster, follower, (index, entry_term)));
+        || entry_term.is_some_and(|term| relied.holds((book, cluster), follower, (index, term)));
     (!true_enough).then(|| {
         format!(
             "{id} leads term {term} and believes that {follower} has its log up to {index} on its disk, \
@@ -59,7 +61,14 @@ impl Invariant<Peer> for MatchIndex {
     }
 
     fn observe(&mut self, cluster: Cluster<'_, Peer>, touched: NodeId) -> Result<(), Violation> {
-        let book = self.seen.up_to(&cluster, touched);
+        if !self.seen.is_news(News::MATCH, &cluster, touched) {
+            return Ok(());
+        }
+        let book = self.seen.book();
+        if let Some(missing) = self.relied.missing((&book, &cluster), touched) {
+            drop(book);
+            return self.violated(missing);
+        }
         let leader = server(&cluster, touched).filter(|server| server.role() == Role::Leader);
         let Some(leader) = leader else {
             return Ok(());
@@ -72,16 +81,28 @@ impl Invariant<Peer> for MatchIndex {
         if leader.match_indexes().eq(believed.iter().copied()) {
             return Ok(());
         }
-        let before = std::mem::take(believed);
-        believed.extend(leader.match_indexes());
-        let found = believed.iter().find_map(|&(id, index)| {
-            let earlier = before.iter().find(|(earlier, _)| *earlier == id);
-            let earlier = earlier.map_or(Index::ZERO, |(_, index)| *index);
-            if index == earlier {
-                return None;
+        let mut found = None;
+        for (place, (id, index)) in leader.match_indexes().enumerate() {
+            let known = believed[place.min(believed.len())..].iter();
+            // Who is no longer among the followers, or not yet, takes no place.
+            let gone = known.clone().position(|(earlier, _)| *earlier == id);
+            believed.drain(place..place + gone.unwrap_or(0));
+            if gone.is_none() {
+                believed.insert(place, (id, Index::ZERO));
             }
-            wrong(&book, &cluster, (touched, leader), (id, earlier, index))
-        });
+            let earlier = std::mem::replace(&mut believed[place].1, index);
+            if earlier != index && found.is_none() {
+                let relied = &mut self.relied;
+                found = wrong(
+                    &book,
+                    &cluster,
+                    (touched, leader),
+                    (id, earlier, index),
+                    relied,
+                );
+            }
+        }
+        believed.truncate(leader.match_indexes().count());
         drop(book);
         found.map_or(Ok(()), |what| self.violated(what))
     }

@@ -1,5 +1,6 @@
 //! A server goes by the latest membership in its log (dissertation §4.1).
 
+use super::seen::{News, Seen};
 use super::{Peer, PerNode, server};
 use crate::raft::{Command, Index, Membership, Server};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
@@ -10,6 +11,7 @@ use std::sync::Arc;
 /// and where the log says nothing, the one of the snapshot (§5.1). `GetMaxConfig`/`EffectiveConfig` of the TLA+ of others.
 #[derive(Debug, Default)]
 pub struct MembershipMatchesLog {
+    seen: Seen,
     before: PerNode<Option<Before>>,
 }
 
@@ -34,12 +36,27 @@ fn latest(server: &Server, from: Index) -> Option<(Index, Arc<Membership>)> {
     Some((index, membership.clone()))
 }
 
+impl MembershipMatchesLog {
+    pub(super) fn new(seen: &Seen) -> MembershipMatchesLog {
+        MembershipMatchesLog {
+            seen: seen.share(),
+            ..MembershipMatchesLog::default()
+        }
+    }
+}
+
 impl Invariant<Peer> for MembershipMatchesLog {
     fn property(&self) -> &'static str {
         "membership-matches-log"
     }
 
     fn observe(&mut self, cluster: Cluster<'_, Peer>, touched: NodeId) -> Result<(), Violation> {
+        if !self
+            .seen
+            .is_news(News::LOG.or(News::SNAPSHOT), &cluster, touched)
+        {
+            return Ok(());
+        }
         let slot = self.before.of(touched);
         let Some(server) = server(&cluster, touched) else {
             *slot = None;
@@ -55,11 +72,11 @@ impl Invariant<Peer> for MembershipMatchesLog {
             }
             Some(before) if before.version + 1 == version => {
                 let from = log.changed_from();
-                let kept = before.latest.filter(|(index, _)| *index < from);
-                // Whether one that is gone had another one before it, only the log can say.
-                latest(server, from)
-                    .or(kept)
-                    .or_else(|| latest(server, Index::FIRST))
+                let is_gone = |latest: &(Index, Arc<Membership>)| latest.0 >= from;
+                match (latest(server, from), before.latest) {
+                    (None, Some(gone)) if is_gone(&gone) => latest(server, Index::FIRST),
+                    (new, kept) => new.or(kept),
+                }
             }
             _ => latest(server, Index::FIRST),
         };

@@ -67,28 +67,28 @@ pub use snapshot_equals_replay::SnapshotEqualsReplay;
 pub use state_machine_safety::StateMachineSafety;
 
 use super::{Peer, Server};
+use crate::quorum::{Quorum, Tally};
 use replay::Replay;
-use seen::Seen;
+use seen::{Holds, Seen};
 use splitbrain_core::{Cluster, Invariant, NodeId};
 
-/// All of them, new. The book that they share is written by the one for log matching, which therefore comes first of those
-/// that read it.
+/// All of them, new.
 pub fn all() -> Vec<Box<dyn Invariant<Peer>>> {
     let (seen, replay) = (Seen::default(), Replay::default());
     vec![
-        Box::new(ElectionSafety::default()),
-        Box::new(LeaderAppendOnly::default()),
+        Box::new(ElectionSafety::new(&seen)),
+        Box::new(LeaderAppendOnly::new(&seen)),
         Box::new(LogMatching::new(&seen)),
         Box::new(LeaderCompleteness::new(&seen)),
         Box::new(StateMachineSafety::new(&seen)),
         Box::new(CommittedEntriesImmutable::new(&seen)),
-        Box::new(CommitIndexMonotone::default()),
+        Box::new(CommitIndexMonotone::new(&seen)),
         Box::new(CommittedOnQuorum::new(&seen)),
         Box::new(MatchIndex::new(&seen)),
-        Box::new(VotesDurable::default()),
+        Box::new(VotesDurable::new(&seen)),
         Box::new(OneUncommittedMembership::new(&seen)),
-        Box::new(MembershipMatchesLog::default()),
-        Box::new(LeaseExclusivity::default()),
+        Box::new(MembershipMatchesLog::new(&seen)),
+        Box::new(LeaseExclusivity::new(&seen)),
         Box::new(SessionAtMostOnce::new(&seen, &replay)),
         Box::new(AppliedStateEqual::new(&seen, &replay)),
         Box::new(SnapshotEqualsReplay::new(&seen, &replay)),
@@ -110,6 +110,25 @@ impl<T: Clone + Default> PerNode<T> {
         }
         &mut self.0[id.index()]
     }
+}
+
+/// Whether these make a quorum, if all of the second kind, which perhaps do, really count; and then, on which of them that
+/// depends.
+fn depends(quorum: Quorum<'_>, who: impl Iterator<Item = (NodeId, Holds)>) -> Option<Vec<NodeId>> {
+    let (mut counted, mut perhaps) = (Vec::new(), Vec::new());
+    for (id, holds) in who {
+        match holds {
+            Holds::Yes => counted.push(id),
+            Holds::Perhaps => perhaps.push(id),
+            Holds::No => {}
+        }
+    }
+    let is_won = |without: Option<NodeId>| {
+        let counts = |id| counted.contains(&id) || perhaps.contains(&id);
+        quorum.tally(|id| Some(counts(id) && Some(id) != without)) == Tally::Won
+    };
+    let needed = |id: &NodeId| !is_won(Some(*id));
+    is_won(None).then(|| perhaps.iter().copied().filter(needed).collect())
 }
 
 /// The server with this id, if it is one and is not down.

@@ -1,6 +1,6 @@
 //! One change of members at a time (dissertation §4.1, §4.3).
 
-use super::seen::Seen;
+use super::seen::{News, Seen};
 use super::{Peer, PerNode, server};
 use crate::raft::{Command, Entry, Index};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
@@ -17,7 +17,7 @@ pub struct OneUncommittedMembership {
 impl OneUncommittedMembership {
     pub(super) fn new(seen: &Seen) -> OneUncommittedMembership {
         OneUncommittedMembership {
-            seen: seen.to_read(),
+            seen: seen.share(),
             ..OneUncommittedMembership::default()
         }
     }
@@ -33,7 +33,10 @@ impl Invariant<Peer> for OneUncommittedMembership {
     }
 
     fn observe(&mut self, cluster: Cluster<'_, Peer>, touched: NodeId) -> Result<(), Violation> {
-        let book = self.seen.up_to(&cluster, touched);
+        if !self.seen.is_news(News::LOG, &cluster, touched) {
+            return Ok(());
+        }
+        let book = self.seen.book();
         let version = self.versions.of(touched);
         let Some(server) = server(&cluster, touched) else {
             *version = None;

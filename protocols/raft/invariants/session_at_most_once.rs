@@ -1,7 +1,7 @@
 //! An operation takes effect at most once (dissertation §6.3).
 
 use super::replay::Replay;
-use super::seen::Seen;
+use super::seen::{News, Seen};
 use super::{Peer, PerNode, server};
 use crate::raft::{Command, Index};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
@@ -21,7 +21,7 @@ pub struct SessionAtMostOnce {
 impl SessionAtMostOnce {
     pub(super) fn new(seen: &Seen, replay: &Replay) -> SessionAtMostOnce {
         SessionAtMostOnce {
-            seen: seen.to_read(),
+            seen: seen.share(),
             replay: replay.clone(),
             ..SessionAtMostOnce::default()
         }
@@ -34,7 +34,10 @@ impl Invariant<Peer> for SessionAtMostOnce {
     }
 
     fn observe(&mut self, cluster: Cluster<'_, Peer>, touched: NodeId) -> Result<(), Violation> {
-        let book = self.seen.up_to(&cluster, touched);
+        if !self.seen.is_news(News::APPLIED, &cluster, touched) {
+            return Ok(());
+        }
+        let book = self.seen.book();
         let last_applied = self.last_applied.of(touched);
         let Some(server) = server(&cluster, touched) else {
             *last_applied = Index::ZERO;

@@ -1,7 +1,7 @@
 //! A snapshot is what the entries come to (dissertation §5.1).
 
 use super::replay::{Model, Replay};
-use super::seen::{Book, Seen};
+use super::seen::{Book, News, Seen};
 use super::{Peer, PerNode, server};
 use crate::raft::{Index, Membership, Snapshot};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
@@ -23,7 +23,7 @@ pub struct SnapshotEqualsReplay {
 impl SnapshotEqualsReplay {
     pub(super) fn new(seen: &Seen, replay: &Replay) -> SnapshotEqualsReplay {
         SnapshotEqualsReplay {
-            seen: seen.to_read(),
+            seen: seen.share(),
             replay: replay.clone(),
             ..SnapshotEqualsReplay::default()
         }
@@ -58,7 +58,10 @@ impl Invariant<Peer> for SnapshotEqualsReplay {
     }
 
     fn observe(&mut self, cluster: Cluster<'_, Peer>, touched: NodeId) -> Result<(), Violation> {
-        let book = self.seen.up_to(&cluster, touched);
+        if !self.seen.is_news(News::SNAPSHOT, &cluster, touched) {
+            return Ok(());
+        }
+        let book = self.seen.book();
         let last_index = self.last_index.of(touched);
         let Some(server) = server(&cluster, touched) else {
             *last_index = Index::ZERO;
