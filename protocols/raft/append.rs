@@ -15,9 +15,11 @@ impl Server {
         mut request: AppendEntries,
         cx: &mut Context<'_, Peer>,
     ) {
-        let round = request.round;
+        let mut round = request.round;
         let appended = if request.term < self.term() {
             probe!(cx, "a deposed leader was refused");
+            // The answer bears a later term, which may be one that the same server leads. It is none to a round of that.
+            round = 0;
             Appended::StaleTerm
         } else {
             self.follow(leader, request.term, cx);

@@ -56,7 +56,8 @@ impl Server {
         } = request;
         if request.term < self.term() {
             probe!(cx, "a deposed leader was refused");
-            self.received(leader, round, last_index, 0, cx);
+            // As in `on_append_entries`: no answer to a round of the later term.
+            self.received(leader, 0, last_index, 0, cx);
             return;
         }
         self.follow(leader, request.term, cx);

@@ -133,7 +133,7 @@ pub struct AppendEntries {
 pub struct AppendEntriesReply {
     /// The follower's term, for the leader to update itself.
     pub term: Term,
-    /// The round of the request.
+    /// The round of the request; zero if a leader of an earlier term had made it.
     pub round: u64,
     /// What became of the entries.
     pub appended: Appended,
@@ -189,7 +189,7 @@ pub struct InstallSnapshot {
 pub struct InstallSnapshotReply {
     /// The follower's term, for the leader to update itself.
     pub term: Term,
-    /// The round of the request.
+    /// The round of the request; zero if a leader of an earlier term had made it.
     pub round: u64,
     /// The last index of the snapshot.
     pub last_index: Index,
