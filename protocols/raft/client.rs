@@ -5,7 +5,7 @@ use super::membership::Membership;
 use super::message::{Message, Reply, Request};
 use super::op::{Op, Ret};
 use super::probes::PROBES;
-use super::session::{Answer, RequestId, SessionId};
+use super::session::{Answer, Refusal, RequestId, SessionId};
 use super::{Peer, Timer};
 use crate::kv;
 use splitbrain_core::{Context, NodeId, OpId, Outcome, probe};
@@ -24,6 +24,8 @@ pub struct Client {
     /// The server that was last tried on no hint, as an index into `servers`. All get their turn, whatever the hints: a
     /// server that is cut off may send the client back to a dead leader for ever.
     turn: usize,
+    /// Whether that server has asked it to come again.
+    stays: bool,
     /// How many servers in a row have sent the client on to another one.
     redirects: usize,
     session: Session,
@@ -62,6 +64,7 @@ impl Client {
             asks: member.servers[turn],
             asked: member.servers[turn],
             turn,
+            stays: false,
             redirects: 0,
             session: Session::Opening {
                 nonce: cx.rng().next_u64(),
@@ -135,19 +138,22 @@ impl Client {
             Answer::Changed(index) => self.answered(from, Ret::Changed(index), cx),
             Answer::Transferred => self.finish(Outcome::Ok(Ret::Transferred), cx),
             Answer::Refused(refusal) => {
-                // An earlier request for the same may have been granted.
-                let first = self
-                    .current
-                    .as_ref()
-                    .is_some_and(|current| current.tries <= 1);
-                let outcome = if first {
+                // An earlier request for the same may have been granted; and what took too long may be under way: the server
+                // that is to lead may have been told, or the entry be in the log.
+                let mut current = self.current.iter();
+                let certain =
+                    refusal != Refusal::TooSlow && current.all(|current| current.tries <= 1);
+                let outcome = if certain {
                     Outcome::Fail(refusal.words())
                 } else {
                     Outcome::Info
                 };
                 self.finish(outcome, cx);
             }
-            Answer::Busy => try_again_after(self.settings.client_backoff_ms, cx),
+            Answer::Busy => {
+                self.stays = true;
+                try_again_after(self.settings.client_backoff_ms, cx);
+            }
             Answer::NoSuchSession => {
                 // Whether an earlier try took effect before the session was forgotten is not known.
                 probe!(cx, "a client learnt that its session had expired");
@@ -164,9 +170,11 @@ impl Client {
     pub(super) fn on_timer(&mut self, timer: Timer, cx: &mut Context<'_, Peer>) {
         match timer {
             Timer::Try => {
-                probe!(cx, "a client asked the next server in turn");
                 self.redirects = 0;
-                self.next_turn();
+                if !std::mem::take(&mut self.stays) {
+                    probe!(cx, "a client asked the next server in turn");
+                    self.next_turn();
+                }
                 self.ask(cx);
             }
             Timer::Deadline => {
@@ -237,6 +245,7 @@ impl Client {
         if let (Some(current), Session::Open(_)) = (&mut self.current, self.session) {
             current.tries += 1;
         }
+        self.stays = false;
         cx.send(self.asked, Message::Request(request));
         try_again_after(self.settings.client_try_ms, cx);
     }

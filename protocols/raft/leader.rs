@@ -159,12 +159,13 @@ impl AskedBy {
     }
 }
 
-/// Answers a client.
+/// Answers a client, without regard to this server's own disk: what is committed is durable at a quorum, whoever is in it, a
+/// read shows nothing else, and a refusal depends on nothing.
 pub(super) fn reply(
     client: NodeId,
     request: RequestId,
     answer: Answer,
     cx: &mut Context<'_, Peer>,
 ) {
-    cx.send(client, Message::Reply(Reply { request, answer }));
+    cx.send_eager(client, Message::Reply(Reply { request, answer }));
 }

@@ -146,8 +146,10 @@ impl fmt::Display for Membership {
 /// log, the membership that it brought is gone, too, and the one before it is in force again.
 #[derive(Clone, Debug)]
 pub(super) struct Memberships {
-    /// The membership up to the log's base.
+    /// The membership at the log's base.
     base: Arc<Membership>,
+    /// The index of the entry that brought it; the log's base, if that entry was never in this server's log.
+    base_index: Index,
     /// Those in the log after it, by ascending index.
     changes: Vec<(Index, Arc<Membership>)>,
 }
@@ -157,6 +159,7 @@ impl Memberships {
     pub(super) fn new(base: Arc<Membership>, base_index: Index, entries: &[Entry]) -> Memberships {
         let mut memberships = Memberships {
             base,
+            base_index,
             changes: Vec::new(),
         };
         memberships.spliced(base_index.next(), entries);
@@ -171,10 +174,12 @@ impl Memberships {
             .map_or(&self.base, |(_, membership)| membership)
     }
 
-    /// The index of the entry that brought the one in force; zero if it is as old as the snapshot.
+    /// The index of the entry that brought the one in force, or of one after it that is committed.
     #[inline]
     pub(super) fn latest_index(&self) -> Index {
-        self.changes.last().map_or(Index::ZERO, |(index, _)| *index)
+        self.changes
+            .last()
+            .map_or(self.base_index, |(index, _)| *index)
     }
 
     /// The one that was in force up to this index, which is not before the base.
@@ -199,8 +204,11 @@ impl Memberships {
 
     /// The log has been compacted up to here.
     pub(super) fn compacted(&mut self, up_to: Index) {
-        self.base = self.at(up_to).clone();
-        self.changes.retain(|(index, _)| *index > up_to);
+        let kept = self.changes.partition_point(|(index, _)| *index <= up_to);
+        if let Some((index, membership)) = self.changes.drain(..kept).next_back() {
+            self.base = membership;
+            self.base_index = index;
+        }
     }
 }
 
@@ -255,9 +263,9 @@ mod tests {
         memberships.spliced(Index(14), &[noop()]);
         assert_eq!(**memberships.latest(), second);
         let mut compacted = memberships.clone();
-        compacted.compacted(Index(12));
+        compacted.compacted(Index(13));
         assert_eq!(**compacted.latest(), second);
-        assert_eq!(compacted.latest_index(), Index::ZERO);
+        assert_eq!(compacted.latest_index(), Index(12));
         memberships.spliced(Index(11), &[]);
         assert_eq!(*memberships.latest(), base);
     }

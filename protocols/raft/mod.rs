@@ -270,6 +270,20 @@ pub fn leader(cluster: &Cluster<'_, Peer>) -> Option<NodeId> {
     leading(cluster).map(|(id, _)| id)
 }
 
+/// Whether the leader of the highest term is followed by a quorum of those who vote for it: it can commit.
+pub fn is_led(cluster: &Cluster<'_, Peer>) -> bool {
+    leading(cluster).is_some_and(|(leader_id, leader)| {
+        let follows = |id| {
+            let server = cluster.node(id).and_then(Peer::server);
+            server.is_some_and(|server| {
+                server.term() == leader.term() && server.leader() == Some(leader_id)
+            })
+        };
+        let quorum = leader.membership().quorum();
+        quorum.tally(|id| Some(follows(id))) == Tally::Won
+    })
+}
+
 fn leading<'a>(cluster: &Cluster<'a, Peer>) -> Option<(NodeId, &'a Server)> {
     running(cluster)
         .filter(|(_, server)| server.role() == Role::Leader)
@@ -281,7 +295,8 @@ fn leading<'a>(cluster: &Cluster<'a, Peer>) -> Option<(NodeId, &'a Server)> {
 pub fn can_be_live(cluster: &Cluster<'_, Peer>, damaged: &[NodeId]) -> bool {
     let lost = |id: NodeId| {
         let server = cluster.node(id).and_then(Peer::server);
-        damaged.contains(&id) && server.is_none_or(Server::is_recovering)
+        let down = cluster.status(id) == Status::Down;
+        damaged.contains(&id) && (down || server.is_some_and(Server::is_recovering))
     };
     let servers = cluster.nodes().filter_map(|(_, peer)| peer.server());
     let ahead = servers.max_by_key(|server| (server.log().last_term(), server.log().last_index()));

@@ -205,7 +205,7 @@ impl Server {
                     By::Server { server, nonce } => {
                         let index = read.index;
                         let answer = ReadIndexReply { nonce, index };
-                        cx.send(server, Message::ReadIndexReply(answer));
+                        cx.send_eager(server, Message::ReadIndexReply(answer));
                         let mut followers = leader.followers.iter();
                         beats.extend(followers.position(|follower| follower.id == server));
                     }

@@ -11,6 +11,7 @@ use super::membership::Membership;
 use super::probes::PROBES;
 use super::server::{Server, State};
 use super::session::{Answer, Refusal};
+use crate::quorum::Tally;
 use splitbrain_core::{Context, NodeId, Time, probe};
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,10 +94,19 @@ impl Server {
         };
         let strangers: Vec<NodeId> = new_voters().filter(|&id| !current.contains(id)).collect();
         let last = self.log.last_index();
-        let near = Index(last.0.saturating_sub(self.settings.entries_per_append));
+        // Who has not even the entry that made it a learner may not be there at all.
+        let near = Index(last.0.saturating_sub(self.settings.entries_per_append))
+            .max(changed_at)
+            .max(leader.term_start);
         let has_caught_up = |id| {
             let follower = leader.follower(id);
-            follower.is_some_and(|follower| follower.progress.match_index() >= near)
+            id == self.id
+                || follower.is_some_and(|follower| follower.progress.match_index() >= near)
+        };
+        // Once the configuration is joint there is no way back: if the new voters could not decide, nobody could.
+        let can_decide = || {
+            let quorum = change.target.quorum();
+            quorum.tally(|id| Some(has_caught_up(id))) == Tally::Won
         };
         let next = if !strangers.is_empty() {
             probe!(cx, "a new server became a learner first");
@@ -104,7 +114,7 @@ impl Server {
             Membership::new(current.voters().iter().copied(), learners)
         } else if current.voters() == change.target.voters() {
             Membership::clone(&change.target)
-        } else if new_voters().all(has_caught_up) {
+        } else if new_voters().all(has_caught_up) && can_decide() {
             current.joint(&change.target)
         } else {
             return;

@@ -164,7 +164,7 @@ impl Server {
         self.memberships.latest()
     }
 
-    /// The index of that entry; zero if a snapshot stands for it.
+    /// The index of that entry; or, if only a snapshot speaks of it, that of the snapshot.
     pub fn membership_index(&self) -> Index {
         self.memberships.latest_index()
     }

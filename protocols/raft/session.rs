@@ -56,7 +56,7 @@ pub enum Answer {
     NotLeader(Option<NodeId>),
     /// The leader has more to do than it can remember, or is about to give way. It did nothing.
     Busy,
-    /// It did nothing, and why.
+    /// It does not do it, and why.
     Refused(Refusal),
 }
 
@@ -69,7 +69,7 @@ pub enum Refusal {
     UnderWay,
     /// The leader is new, and does not know yet what its predecessors have committed.
     NewLeader,
-    /// The server that is to vote, or to lead, did not catch up in time.
+    /// A server that is to vote, or to lead, did not catch up in time, or did not do what it was told. It may still.
     TooSlow,
 }
 
@@ -80,7 +80,7 @@ impl Refusal {
             Refusal::NoVoter => "no voter would be left, or the one who is to lead is none",
             Refusal::UnderWay => "another change is under way",
             Refusal::NewLeader => "the leader has committed nothing yet",
-            Refusal::TooSlow => "a server did not catch up in time",
+            Refusal::TooSlow => "it took too long",
         }
     }
 }
@@ -98,6 +98,21 @@ pub struct Session {
 }
 
 impl Session {
+    /// The greatest sequence number performed; zero before the first.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// The answer to that operation.
+    pub fn ret(&self) -> Option<&kv::Ret> {
+        self.ret.as_ref()
+    }
+
+    /// The latest entry that named the session.
+    pub fn last_used(&self) -> Index {
+        self.last_used
+    }
+
     /// How much it would take on a wire, about, in bytes.
     pub(super) fn size_bytes(&self) -> usize {
         match &self.ret {

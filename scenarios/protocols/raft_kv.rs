@@ -88,6 +88,10 @@ impl Protocol for RaftKv {
         raft::leader(&cluster)
     }
 
+    fn is_led(cluster: Cluster<'_, Peer>) -> bool {
+        raft::is_led(&cluster)
+    }
+
     fn converged(cluster: Cluster<'_, Peer>) -> Result<(), String> {
         raft::converged(&cluster)
     }

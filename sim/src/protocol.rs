@@ -66,6 +66,12 @@ pub trait Protocol: Debug + Send + Sync + 'static {
         None
     }
 
+    /// Whether somebody leads in fact: what `leader_within` waits for. By default, whenever there is a
+    /// [leader](Protocol::leader); a protocol in which leaders may be deposed without their knowledge knows better.
+    fn is_led(cluster: Cluster<'_, Self::Node>) -> bool {
+        Self::leader(cluster).is_some()
+    }
+
     /// Whether the healed cluster has converged.
     ///
     /// # Errors

@@ -5,7 +5,7 @@
 //! An entry is written `index:term`, and a log as in the paper's figures: the terms of its entries, by index.
 
 use super::driver::{Arguments, Protocol, Setup};
-use splitbrain::NodeId;
+use splitbrain::{Node, NodeId};
 use splitbrain_protocols::kv;
 use splitbrain_protocols::raft::{
     self, Answer, Appended, Command, Entry, Index, InstallSnapshot, Message, Op, Part, Peer,
@@ -143,7 +143,7 @@ impl Protocol for Raft {
 
     fn state(peer: &Peer) -> String {
         match peer {
-            Peer::Server(server) => state(server),
+            Peer::Server(server) => state(peer.role(), server),
             Peer::Client(client) => match client.session() {
                 Some(session) => format!("client, session {session}"),
                 None => "client, no session yet".into(),
@@ -195,15 +195,21 @@ fn chunk(m: &InstallSnapshot) -> String {
 fn snapshot_words(snapshot: &Snapshot) -> String {
     let store = snapshot.machine.store().iter();
     let values: Vec<String> = store.map(|(key, value)| format!("{key}={value}")).collect();
-    format!(
+    let mut text = format!(
         "snapshot up to {}, members {}, store={{{}}}",
         position(snapshot.last_index, snapshot.last_term),
         snapshot.membership,
         values.join(" ")
-    )
+    );
+    for (place, session) in snapshot.machine.sessions().keys().enumerate() {
+        text.push_str(if place == 0 { ", sessions " } else { " " });
+        text.push_str(&session.to_string());
+    }
+    text
 }
 
-fn state(server: &Server) -> String {
+/// The members are named once an entry of the log has brought them, and while they change.
+fn state(role: &str, server: &Server) -> String {
     let name = |id: Option<NodeId>| id.map_or("nobody".into(), |id| id.to_string());
     let base = server.log().base();
     let log = server.log().starting_at(Index::FIRST).iter();
@@ -213,15 +219,22 @@ fn state(server: &Server) -> String {
     }
     let store = server.machine().store().iter();
     let values: Vec<String> = store.map(|(key, value)| format!("{key}={value}")).collect();
-    format!(
-        "{:<9} term={} voted-for={} log=[{}] commit={} store={{{}}}",
-        server.role(),
+    let mut text = format!(
+        "{role:<9} term={} voted-for={} log=[{}] commit={} store={{{}}}",
         server.term(),
         name(server.voted_for()),
         terms.join(" "),
         server.commit_index(),
         values.join(" ")
-    )
+    );
+    let members = server.membership();
+    if server.membership_index() > server.snapshot().last_index || members.is_joint() {
+        text.extend([" members=", &server.membership().to_string()]);
+    }
+    if server.is_recovering() {
+        text.push_str(" recovering");
+    }
+    text
 }
 
 fn position(index: Index, term: Term) -> String {

@@ -1,6 +1,6 @@
 //! Leader completeness (§5.4, Figure 3).
 
-use super::seen::{Book, Seen};
+use super::seen::{Book, News, Seen};
 use super::{Peer, PerNode, server};
 use crate::raft::{Index, Role, Server, Term};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
@@ -55,7 +55,7 @@ fn lacks(book: &Book, id: NodeId, leader: &Server, first: Index) -> Option<Strin
 impl LeaderCompleteness {
     pub(super) fn new(seen: &Seen) -> LeaderCompleteness {
         LeaderCompleteness {
-            seen: seen.clone(),
+            seen: seen.share(),
             ..LeaderCompleteness::default()
         }
     }
@@ -67,7 +67,13 @@ impl Invariant<Peer> for LeaderCompleteness {
     }
 
     fn observe(&mut self, cluster: Cluster<'_, Peer>, touched: NodeId) -> Result<(), Violation> {
-        let book = self.seen.up_to(&cluster, touched);
+        if !self
+            .seen
+            .is_news(News::APPLIED.or(News::ROLE), &cluster, touched)
+        {
+            return Ok(());
+        }
+        let book = self.seen.book();
         let server = server(&cluster, touched);
         let leader = server.filter(|server| server.role() == Role::Leader);
         let led = leader.map(Server::term);

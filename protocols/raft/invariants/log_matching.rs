@@ -1,6 +1,7 @@
 //! Log matching (§5.3, Figure 3).
 
-use super::{Peer, seen::Seen};
+use super::Peer;
+use super::seen::{News, Seen};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
 
 /// "If two logs contain an entry with the same index and term, then the logs are identical in all entries up through
@@ -17,7 +18,7 @@ pub struct LogMatching {
 
 impl LogMatching {
     pub(super) fn new(seen: &Seen) -> LogMatching {
-        LogMatching { seen: seen.clone() }
+        LogMatching { seen: seen.share() }
     }
 }
 
@@ -27,7 +28,10 @@ impl Invariant<Peer> for LogMatching {
     }
 
     fn observe(&mut self, cluster: Cluster<'_, Peer>, touched: NodeId) -> Result<(), Violation> {
-        match &self.seen.up_to(&cluster, touched).mismatch {
+        if !self.seen.is_news(News::LOG, &cluster, touched) {
+            return Ok(());
+        }
+        match &self.seen.book().mismatch {
             Some(mismatch) => self.violated(mismatch.clone()),
             None => Ok(()),
         }

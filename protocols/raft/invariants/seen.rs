@@ -1,25 +1,87 @@
 //! What was ever seen of the logs: shared by the invariants, so that each entry is looked at once.
 
 use super::{Peer, PerNode, server};
-use crate::raft::{Entry, Index, Log, Term};
+use crate::raft::{Entry, HardState, Index, Log, Role, Server, Term};
 use splitbrain_core::{Cluster, NodeId};
-use std::cell::{Ref, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// The book that all invariants of one run write in and read from.
+/// What all invariants of one run share.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Seen(Rc<RefCell<Book>>);
+pub(super) struct Seen {
+    shared: Rc<Shared>,
+    /// Which of those that share it this is.
+    nth: usize,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    book: RefCell<Book>,
+    /// What the last event was news of.
+    news: Cell<News>,
+    /// Who writes: the one that was asked first, and will be asked first after every event.
+    writer: Cell<Option<usize>>,
+}
+
+/// What an event has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct News(u8);
+
+impl News {
+    /// Entries, or the base.
+    pub(super) const LOG: News = News(1);
+    /// The commit index, or what is applied.
+    pub(super) const APPLIED: News = News(2);
+    /// The snapshot.
+    pub(super) const SNAPSHOT: News = News(4);
+    /// The role, term or vote, in memory or on the disk, or the votes of others.
+    pub(super) const ROLE: News = News(8);
+    /// What a leader believes of its followers.
+    pub(super) const MATCH: News = News(16);
+    /// Reads were answered by lease.
+    pub(super) const LEASE: News = News(32);
+    /// How much of the log is durable.
+    const STORED: News = News(64);
+    /// All of it: the server was started, or has crashed.
+    const ALL: News = News(127);
+
+    /// Either.
+    pub(super) const fn or(self, other: News) -> News {
+        News(self.0 | other.0)
+    }
+
+    fn when(self, is: bool) -> News {
+        if is { self } else { News(0) }
+    }
+}
 
 impl Seen {
-    /// Everything that was seen up to this event at `touched`.
-    #[inline]
-    pub(super) fn up_to(&self, cluster: &Cluster<'_, Peer>, touched: NodeId) -> Ref<'_, Book> {
-        let is_news = self.0.borrow().is_news(cluster, touched);
-        if is_news {
-            self.0.borrow_mut().observe(cluster, touched);
+    /// The same, for another invariant.
+    pub(super) fn share(&self) -> Seen {
+        Seen {
+            shared: self.shared.clone(),
+            nth: Rc::strong_count(&self.shared),
         }
-        self.0.borrow()
+    }
+
+    /// Whether this event at `touched` is news of any of that. To be asked after every event.
+    #[inline]
+    pub(super) fn is_news(&self, of: News, cluster: &Cluster<'_, Peer>, touched: NodeId) -> bool {
+        let shared = &*self.shared;
+        let writer = shared.writer.get();
+        if writer.is_none_or(|writer| writer == self.nth) {
+            shared.writer.set(Some(self.nth));
+            let news = shared.book.borrow_mut().observe(cluster, touched);
+            shared.news.set(news);
+        }
+        shared.news.get().0 & of.0 != 0
+    }
+
+    /// Everything that was seen up to this event.
+    #[inline]
+    pub(super) fn book(&self) -> Ref<'_, Book> {
+        self.shared.book.borrow()
     }
 }
 
@@ -37,6 +99,8 @@ pub(super) struct Book {
     committed: Vec<Option<Committed>>,
     /// What each node was like when it was looked at last.
     looked_at: PerNode<Option<LookedAt>>,
+    /// What each node had when it was last up.
+    stored: PerNode<Stored>,
 }
 
 /// An entry that some log has held.
@@ -58,10 +122,43 @@ pub(super) struct Committed {
     pub(super) by: NodeId,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 struct LookedAt {
     log: u64,
+    base: Index,
     commit_index: Index,
+    last_applied: Index,
+    snapshot: Index,
+    role: Role,
+    state: HardState,
+    durable: HardState,
+    votes: usize,
+    /// Another number whenever any match index is.
+    matches: u64,
+    lease_reads: u64,
+    durable_index: Index,
+    recovering: bool,
+}
+
+/// What a server that is down may have on its disk.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stored {
+    /// Its term when it was last up, durable or not.
+    term: Term,
+    /// The end of its log, durable or not.
+    last: (Index, Term),
+    /// Up to here it knew its log to be durable.
+    durable_index: Index,
+    recovering: bool,
+}
+
+/// Whether something is on a server's disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holds {
+    Yes,
+    No,
+    /// It was written before the server crashed. If others rely on it, then it was durable, as a restart will show.
+    Perhaps,
 }
 
 impl Book {
@@ -95,25 +192,76 @@ impl Book {
         self.others_seen.get(&(index, term))
     }
 
-    fn is_news(&self, cluster: &Cluster<'_, Peer>, touched: NodeId) -> bool {
-        let now = server(cluster, touched).map(|server| LookedAt {
-            log: server.log().version(),
-            commit_index: server.commit_index(),
-        });
-        self.looked_at.get(touched).copied().flatten() != now
+    /// Whether a server holds the entry of that term at `index` durably, or has compacted it. If it is down: whether it did
+    /// when it was last up, or may have by the time that it crashed.
+    ///
+    /// One that has lost entries with its disk is taken to hold whatever it may have acknowledged: it votes for nobody
+    /// until it has it back, so that it need not hold it.
+    pub(super) fn holds(
+        &self,
+        cluster: &Cluster<'_, Peer>,
+        id: NodeId,
+        (index, term): (Index, Term),
+    ) -> Holds {
+        if let Some(server) = server(cluster, id) {
+            let log = server.log();
+            let agrees = index < log.base() || log.term_at(index) == Some(term);
+            let holds = server.is_recovering() || (server.durable_index() >= index && agrees);
+            return if holds { Holds::Yes } else { Holds::No };
+        }
+        match self.stored.get(id) {
+            Some(stored) if stored.recovering => Holds::Yes,
+            Some(stored) if self.is_before((index, term), stored.last) => {
+                if index <= stored.durable_index {
+                    Holds::Yes
+                } else {
+                    Holds::Perhaps
+                }
+            }
+            _ => Holds::No,
+        }
     }
 
-    fn observe(&mut self, cluster: &Cluster<'_, Peer>, touched: NodeId) {
+    /// The latest term that a server has seen. If it is down: that it had when it was last up.
+    pub(super) fn term_of(&self, cluster: &Cluster<'_, Peer>, id: NodeId) -> Term {
+        let stored = || self.stored.get(id).map(|stored| stored.term);
+        let now = server(cluster, id).map(Server::term);
+        now.or_else(stored).unwrap_or_default()
+    }
+
+    /// Whether a log with the second of these entries has the first one, which is not after it.
+    fn is_before(&self, first: (Index, Term), (index, term): (Index, Term)) -> bool {
+        let (mut at, mut at_term) = (index, term);
+        while at > first.0 {
+            let Some(previous) = self.previous_term(at, at_term) else {
+                // No log was seen to hold it, so that it came with a snapshot: what it stands for is committed.
+                return self
+                    .committed(first.0)
+                    .is_some_and(|committed| committed.term == first.1);
+            };
+            (at, at_term) = (at.previous(), previous);
+        }
+        (at, at_term) == first
+    }
+
+    fn observe(&mut self, cluster: &Cluster<'_, Peer>, touched: NodeId) -> News {
         let looked_at = self.looked_at.of(touched);
         let Some(server) = server(cluster, touched) else {
-            *looked_at = None;
-            return;
+            return News::ALL.when(looked_at.take().is_some());
         };
+        let now = LookedAt::new(server);
+        let before = looked_at.replace(now);
+        let news = before.map_or(News::ALL, |before| now.news_since(&before));
+        if news == News::default() {
+            return news;
+        }
         let (log, commit_index) = (server.log(), server.commit_index());
-        let before = looked_at.replace(LookedAt {
-            log: log.version(),
-            commit_index,
-        });
+        *self.stored.of(touched) = Stored {
+            term: server.term(),
+            last: (log.last_index(), log.last_term()),
+            durable_index: server.durable_index(),
+            recovering: server.is_recovering(),
+        };
         match before {
             Some(before) if before.log == log.version() => {}
             Some(before) if before.log + 1 == log.version() => {
@@ -124,6 +272,7 @@ impl Book {
         if commit_index > self.commit_index() {
             self.commit(log, commit_index, server.term(), touched);
         }
+        news
     }
 
     /// Looks at the entries from `from` on.
@@ -191,6 +340,56 @@ impl Book {
     }
 }
 
+impl LookedAt {
+    #[inline]
+    fn new(server: &Server) -> LookedAt {
+        let role = server.role();
+        let add = |sum: u64, (id, index): (NodeId, Index)| {
+            let next = (id.index() as u64) << 48 ^ index.0;
+            (sum.rotate_left(5) ^ next).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        };
+        LookedAt {
+            log: server.log().version(),
+            base: server.log().base(),
+            commit_index: server.commit_index(),
+            last_applied: server.last_applied(),
+            snapshot: server.snapshot().last_index,
+            role,
+            state: server.hard_state,
+            durable: server.durable_hard_state(),
+            votes: match role {
+                Role::Candidate => server.votes().count(),
+                _ => 0,
+            },
+            matches: match role {
+                Role::Leader => server.match_indexes().fold(0, add),
+                _ => 0,
+            },
+            lease_reads: server.lease_reads(),
+            durable_index: server.durable_index(),
+            recovering: server.is_recovering(),
+        }
+    }
+
+    #[inline]
+    fn news_since(&self, before: &LookedAt) -> News {
+        let (now, was) = (self, before);
+        let log = (now.log, now.base) != (was.log, was.base);
+        let applied = (now.commit_index, now.last_applied) != (was.commit_index, was.last_applied);
+        let states = now.state != was.state || now.durable != was.durable;
+        let role = states || now.role != was.role || now.votes != was.votes;
+        let stored = (now.durable_index, now.recovering) != (was.durable_index, was.recovering);
+        News::LOG
+            .when(log)
+            .or(News::APPLIED.when(applied))
+            .or(News::SNAPSHOT.when(now.snapshot != was.snapshot))
+            .or(News::ROLE.when(role))
+            .or(News::MATCH.when(now.matches != was.matches))
+            .or(News::LEASE.when(now.lease_reads != was.lease_reads))
+            .or(News::STORED.when(stored))
+    }
+}
+
 impl Record {
     fn difference(&self, entry: &Entry, previous_term: Term) -> String {
         if self.entry.command == entry.command {
@@ -201,5 +400,46 @@ impl Record {
         } else {
             format!("`{}` and `{}`", self.entry.command, entry.command)
         }
+    }
+}
+
+/// What others rely on a server to have on its disk, while it is down.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Relied(PerNode<Option<(Index, Term)>>);
+
+impl Relied {
+    /// Somebody relies on it that the server has the entry on its disk.
+    pub(super) fn rely(&mut self, id: NodeId, entry: (Index, Term)) {
+        let relied = self.0.of(id);
+        *relied = (*relied).max(Some(entry));
+    }
+
+    /// Whether the server holds the entry, as far as can be said now. If it is down, it will be held to that.
+    pub(super) fn holds(
+        &mut self,
+        (book, cluster): (&Book, &Cluster<'_, Peer>),
+        id: NodeId,
+        entry: (Index, Term),
+    ) -> bool {
+        let holds = book.holds(cluster, id, entry);
+        if holds == Holds::Perhaps {
+            self.rely(id, entry);
+        }
+        holds != Holds::No
+    }
+
+    /// What is missing on the disk of a server that has just restarted, in words.
+    pub(super) fn missing(
+        &mut self,
+        (book, cluster): (&Book, &Cluster<'_, Peer>),
+        id: NodeId,
+    ) -> Option<String> {
+        server(cluster, id)?;
+        let (index, term) = self.0.of(id).take()?;
+        (book.holds(cluster, id, (index, term)) == Holds::No).then(|| {
+            format!(
+                "{id} has restarted without the entry of term {term} at index {index}, on which others relied"
+            )
+        })
     }
 }

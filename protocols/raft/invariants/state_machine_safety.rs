@@ -1,6 +1,6 @@
 //! State-machine safety (§5.4.3, Figure 3).
 
-use super::seen::{Book, Seen};
+use super::seen::{Book, News, Seen};
 use super::{Peer, PerNode, server};
 use crate::raft::{Entry, Index, Server, Term};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
@@ -22,7 +22,7 @@ pub struct StateMachineSafety {
 impl StateMachineSafety {
     pub(super) fn new(seen: &Seen) -> StateMachineSafety {
         StateMachineSafety {
-            seen: seen.clone(),
+            seen: seen.share(),
             ..StateMachineSafety::default()
         }
     }
@@ -91,8 +91,11 @@ impl Invariant<Peer> for StateMachineSafety {
     }
 
     fn observe(&mut self, cluster: Cluster<'_, Peer>, touched: NodeId) -> Result<(), Violation> {
+        if !self.seen.is_news(News::APPLIED, &cluster, touched) {
+            return Ok(());
+        }
         let seen = self.seen.clone();
-        let book = seen.up_to(&cluster, touched);
+        let book = seen.book();
         let last_applied = self.last_applied.of(touched);
         let Some(server) = server(&cluster, touched) else {
             *last_applied = Index::ZERO;

@@ -77,6 +77,75 @@ impl State {
         self
     }
 
+    /// A candidate with these votes.
+    pub(super) fn candidate(term: u64, votes: &[usize]) -> State {
+        let mut state = State::follower(term);
+        let votes = votes.iter().map(|&id| (NodeId::from_index(id), true));
+        state.server().state = server::State::Candidate {
+            votes: votes.collect(),
+        };
+        state
+    }
+
+    /// Having voted for that one, durably.
+    pub(super) fn voted(mut self, candidate: usize) -> State {
+        let server = self.server();
+        server.hard_state.voted_for = Some(NodeId::from_index(candidate));
+        server.disk = Disk::new(server.hard_state, &server.log);
+        self
+    }
+
+    /// With this term and vote on its disk, whatever it holds in memory.
+    pub(super) fn durably(mut self, term: u64, voted_for: Option<usize>) -> State {
+        let server = self.server();
+        let hard_state = HardState {
+            term: Term(term),
+            voted_for: voted_for.map(NodeId::from_index),
+        };
+        server.disk = Disk::new(hard_state, &server.log);
+        self
+    }
+
+    /// With the log on its disk up to here.
+    pub(super) fn durable(mut self, last_index: u64) -> State {
+        let server = self.server();
+        server.disk = Disk::new(server.hard_state, &server.log);
+        server.disk.log_changed(Index(last_index + 1));
+        self
+    }
+
+    /// That goes by so many voters; the followers of a leader are the others.
+    pub(super) fn voters(mut self, count: usize) -> State {
+        let server = self.server();
+        let voters = Membership::new((0..count).map(NodeId::from_index), []);
+        if let server::State::Leader(leader) = &mut server.state {
+            leader.follow(server.id, &voters, Index::ZERO);
+        }
+        server.memberships = Memberships::new(Arc::new(voters), Index::ZERO, &[]);
+        self
+    }
+
+    /// A leader that believes a follower to hold its log up to here.
+    pub(super) fn matched(mut self, follower: usize, index: u64) -> State {
+        if let server::State::Leader(leader) = &mut self.server().state {
+            let id = NodeId::from_index(follower);
+            let mut followers = leader.followers.iter_mut();
+            let follower = followers.find(|follower| follower.id == id).unwrap();
+            follower.progress.matched(Index(index));
+        }
+        self
+    }
+
+    /// With its log carried out up to here.
+    pub(super) fn applied(mut self, index: u64) -> State {
+        let server = self.server();
+        for index in (server.last_applied.0 + 1)..=index {
+            let entry = server.log.entry(Index(index)).unwrap();
+            server.machine.apply(Index(index), &entry.command);
+        }
+        self.committed(index)
+    }
+
     /// With more no-ops of these terms at the end of its log.
     pub(super) fn appended(mut self, terms: &[u64]) -> State {
         let log = &mut self.server().log;
@@ -140,6 +209,26 @@ pub(super) fn put(term: u64, value: &str) -> Entry {
                 value: value.into(),
             },
         },
+    }
+}
+
+/// Opens the session that `put` names, if it is the first entry.
+pub(super) fn register(term: u64) -> Entry {
+    Entry {
+        term: Term(term),
+        command: Command::Register {
+            nonce: 1,
+            sessions_max: 9,
+        },
+    }
+}
+
+/// So many voters.
+pub(super) fn members(term: u64, voters: usize) -> Entry {
+    let membership = Membership::new((0..voters).map(NodeId::from_index), []);
+    Entry {
+        term: Term(term),
+        command: Command::Members(Arc::new(membership)),
     }
 }
 

@@ -232,7 +232,7 @@ impl<'a, P: Protocol> Running<'a, P> {
         if self.leader_after_healing_ms.is_some() {
             return None;
         }
-        if P::leader(self.world.cluster()).is_some() {
+        if P::is_led(self.world.cluster()) {
             let after = self.world.now().since(healed);
             self.leader_after_healing_ms = Some(after.as_millis() as u64);
             return None;
