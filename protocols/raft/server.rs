@@ -227,7 +227,15 @@ impl Server {
             cx.halt(lost.to_string());
             Recovered::nothing()
         });
-        let (snapshot, log) = (recovered.snapshot, recovered.log);
+        let (mut snapshot, log) = (recovered.snapshot, recovered.log);
+        if snapshot.last_index == Index::ZERO {
+            // What the cluster was founded with is not lost with the record that says so.
+            let founders = member.founders.iter().copied();
+            snapshot = Arc::new(Snapshot {
+                membership: Arc::new(Membership::new(founders, [])),
+                ..Snapshot::default()
+            });
+        }
         if log.last_index() > Index::ZERO {
             probe!(cx, "a server restarted with entries in its log");
         }
