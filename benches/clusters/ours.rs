@@ -131,6 +131,9 @@ impl Cluster for Ours {
 
 impl Ours {
     /// The same with these settings: with snapshots, say, which the other side does not take.
+    ///
+    /// # Panics
+    /// If the servers do not elect one of them, or do not get on.
     pub fn elected_with(servers: usize, settings: Settings) -> Ours {
         let configs = raft::cluster(servers, 1, settings);
         let mut cluster = Ours {

@@ -57,7 +57,7 @@ fn each_seed_draws_and_draws_the_same_again() {
 #[test]
 fn a_replay_says_what_was_drawn_and_other_seeds_draw_nothing_any_more() {
     let case = load(LIES, &[]).unwrap();
-    let seed = (0..)
+    let seed = (0..100)
         .find(|&seed| property(&*case, seed).is_some())
         .unwrap();
     let report = case.run(Seed(seed), &Script::DRAWN, Some(TraceDetail::Notes));
