@@ -15,10 +15,6 @@ impl Server {
         self.state = State::PreCandidate {
             votes: Votes::new(),
         };
-        cx.note(format_args!(
-            "asks whether it would be elected for term {}",
-            self.term().next()
-        ));
         self.wait_for_leader(cx);
         let request = RequestPreVote {
             term: self.term().next(),

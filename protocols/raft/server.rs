@@ -392,10 +392,7 @@ impl Server {
         }
         // Within a term the vote is kept, or a server could vote twice in it.
         match std::mem::replace(&mut self.state, State::Follower) {
-            State::Follower => {}
-            State::PreCandidate { .. } => {
-                cx.note(format_args!("asks no longer whether it would be elected"));
-            }
+            State::Follower | State::PreCandidate { .. } => {}
             State::Candidate { .. } => {
                 cx.note(format_args!("gives up its candidacy"));
                 probe!(cx, "a candidate gave way");
