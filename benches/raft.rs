@@ -5,8 +5,8 @@ use splitbrain::check::ProcessId;
 use splitbrain::run::{Script, Verdict};
 use splitbrain::world::{Observer, Stop};
 use splitbrain::{NodeId, Seed, Time, World, WorldConfig};
-use splitbrain_protocols::kv::Op;
-use splitbrain_protocols::raft::{self, Peer, Settings};
+use splitbrain_protocols::kv;
+use splitbrain_protocols::raft::{self, Op, Peer, Settings};
 use splitbrain_scenarios::load;
 
 /// Writes one after the other through one client.
@@ -30,10 +30,10 @@ fn write(world: &mut World<Peer>, servers: usize, nth: u64, observer: &mut impl 
     world.invoke(
         ProcessId(0),
         NodeId::from_index(servers),
-        Op::Put {
+        Op::Kv(kv::Op::Put {
             key: "k".into(),
             value,
-        },
+        }),
     );
     let stop = world.run_until(Time::MAX, observer);
     assert_eq!(stop, Stop::Ended);

@@ -10,13 +10,10 @@ mod pages;
 use libtest_mimic::{Arguments, Failed, Trial};
 use splitbrain::campaign::{Campaign, Met, PROBES_WITHIN_SEEDS, Watch};
 use splitbrain::scenario::FaultKind;
-use splitbrain_scenarios::{NAMES, PROTOCOLS};
+use splitbrain_scenarios::{NAMES, scenario_from_bytes};
 use std::path::Path;
 use std::process::ExitCode;
 use toml::{Table, Value};
-
-/// Pages that are about when faults come, and not about what they do.
-const NO_FAULT: [&str; 1] = ["swarm"];
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -47,20 +44,13 @@ fn main() -> ExitCode {
         }
     }
     for page in pages::pages() {
-        let shown = page.blocks.iter().filter_map(|block| {
-            let (file, _) = block.file()?;
-            Some((file.trim_end_matches(".toml"), block.part.clone()))
-        });
-        let shown: Vec<(&str, String)> = shown.collect();
-        if NO_FAULT.contains(&page.name.as_str()) {
-            continue;
-        }
-        for (name, part) in shown {
-            trials.push(trial(
-                &format!("{}: {name}", page.name),
-                name,
-                Part::Named(part),
-            ));
+        for block in &page.blocks {
+            let Some((file, _)) = block.file() else {
+                continue;
+            };
+            let name = file.trim_end_matches(".toml");
+            let title = format!("{}: {name}", page.name);
+            trials.push(trial(&title, name, Part::Named(block.part.clone())));
         }
     }
     libtest_mimic::run(&arguments, trials).exit_code()
@@ -89,16 +79,10 @@ fn is_missed(name: &str, part: &Part) -> Result<(), String> {
         require.remove("faults");
     }
     let text = toml::to_string(&rest).map_err(|error| error.to_string())?;
-    let protocol = rest["protocol"].as_str().unwrap_or_default();
-    let entry = PROTOCOLS.iter().find(|entry| entry.name == protocol);
-    let case = entry
-        .ok_or("no such protocol")?
-        .load(name, &text, Path::new(name), &[])
+    let case = scenario_from_bytes(text.into_bytes(), Path::new(name), &[])
         .map_err(|error| error.to_string())?;
     let campaign = Campaign {
         seeds: 0..PROBES_WITHIN_SEEDS,
-        jobs: 1,
-        stop_at_first: false,
         ..Campaign::default()
     };
     let without = part.word();

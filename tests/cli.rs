@@ -340,6 +340,55 @@ fn distinct_failures_are_collected() {
     assert_eq!(none["digest"], all["digest"]);
 }
 
+/// Shrinking once more, with less patience, makes nothing larger.
+#[test]
+fn a_small_run_is_kept_when_a_larger_one_would_replace_it() {
+    let sandbox = Sandbox::new();
+    let arguments = [
+        "run",
+        "bully/partition",
+        "--seed",
+        "3",
+        "--report",
+        ".",
+        "--shrink",
+        "0",
+        "--json",
+    ];
+    let (object, _) = sandbox.json(&arguments);
+    let replay = object["failures"][0]["replay"].as_str().unwrap();
+    let folder = Path::new(replay).parent().unwrap().to_str().unwrap();
+    let small = sandbox.file(folder).join("shrunk/replay.json");
+    let shrink = |arguments: &[&str]| {
+        let output = sandbox.run(&[&["shrink", folder], arguments].concat());
+        assert_eq!(status(&output), 0, "{}", text(&output.stderr));
+        let written = std::fs::read_to_string(&small).unwrap();
+        (text(&output.stdout).to_owned(), written)
+    };
+    let kept = "kept the smaller run that was there: 1 fault and 0 operations with seed ";
+    let (said, smallest) = shrink(&[]);
+    assert!(!said.contains("kept"), "{said}");
+    let (said, written) = shrink(&["--budget", "1"]);
+    assert!(said.contains(kept), "{said}");
+    assert_eq!(written, smallest);
+    assert_eq!(status(&sandbox.run(&["replay", folder])), 1);
+    // What is no replay, or of other code, is no smaller run.
+    let (recorded, other) = (digest_of(&smallest), "0123456789abcdef");
+    for there in ["{}", &smallest.replace(&recorded, other)] {
+        std::fs::write(&small, there).unwrap();
+        let (said, written) = shrink(&["--budget", "1"]);
+        assert!(!said.contains("kept"), "{said}");
+        assert!(written.len() > smallest.len());
+    }
+    let (_, written) = shrink(&[]);
+    assert_eq!(written, smallest);
+}
+
+fn digest_of(replay: &str) -> String {
+    let replay: Value = serde_json::from_str(replay).unwrap();
+    replay["digest"].as_str().unwrap().to_owned()
+}
+
 /// A time is a budget, and no part of a verdict.
 #[test]
 fn a_campaign_ends_when_its_time_is_up() {

@@ -36,7 +36,6 @@ fn a_campaign_gives_the_same_result_on_one_thread_and_on_two() {
             Campaign {
                 seeds: 3..120,
                 jobs,
-                stop_at_first: false,
                 ..Campaign::default()
             }
             .run(&*case, Watch::nobody())

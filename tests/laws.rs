@@ -5,13 +5,14 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
 use splitbrain::case::{Case, Change, Report};
-use splitbrain::run::{Finding, Script, Verdict};
+use splitbrain::run::{Finding, Verdict};
 use splitbrain::scenario::FaultKind;
 use splitbrain::shrink::shrink;
 use splitbrain::strategy::{Faults, Schedule};
 use splitbrain::world::{TraceEvent, What};
-use splitbrain::{Fault, Injection, NodeId, Seed, Span, Time};
+use splitbrain::{Direction, Fault, InFlight, Injection, LinkSet, NodeId, Seed, Shape, Span, Time};
 use splitbrain_scenarios::{load, replay_from_bytes};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -165,12 +166,45 @@ proptest! {
     }
 }
 
+/// A partition that comes and goes does each time what it says of messages in flight.
+#[test]
+fn a_flapping_partition_cuts_in_flight_whenever_it_comes() {
+    let first = NodeId::from_index(0);
+    let cut_at = |in_flight| {
+        let fault = Fault::Partition {
+            shape: Shape::IsolateOne,
+            in_flight,
+            flap: Some(Span::from_millis(100)),
+            cuts: LinkSet::of(&[first], RAFT.nodes(), Direction::Both),
+        };
+        let injection = Injection {
+            at: Span::from_millis(1_000),
+            lasting: Span::from_millis(2_000),
+            fault,
+        };
+        let report = Schedule(vec![injection]).run_traced(&**RAFT, Seed(1));
+        let trace = report.trace.expect("it was traced");
+        let cut = trace.events.into_iter().filter(|event| {
+            let What::Drop { why, .. } = event.what else {
+                return false;
+            };
+            why == "cut in flight"
+        });
+        cut.map(|event| event.at).collect::<BTreeSet<Time>>()
+    };
+    let times = cut_at(InFlight::Cut);
+    assert!(times.len() > 1, "only when it came first: {times:?}");
+    let comes = |at: &Time| at.as_nanos().is_multiple_of(200_000_000);
+    assert!(times.iter().all(comes), "{times:?}");
+    assert!(cut_at(InFlight::Keep).is_empty());
+}
+
 fn bully_in_trouble() -> Box<dyn Case> {
     let skipped = "checks.skip=['agreement', 'one-leader-per-component', 'convergence']";
     scripted("bully/healthy", &["duration=8s", skipped])
 }
 
-fn split(verdict: &Verdict) -> Option<&Finding> {
+fn finding(verdict: &Verdict) -> Option<&Finding> {
     match verdict {
         Verdict::Invalid(finding) => Some(finding),
         _ => None,
@@ -197,8 +231,8 @@ proptest! {
     ) {
         let case = bully_in_trouble();
         let report = schedule.run(&*case, Seed(seed));
-        let Some(finding) = split(&report.verdict) else { return Ok(()) };
-        let script = Script { faults: Some(report.faults.clone()), operations: None };
+        let Some(finding) = finding(&report.verdict) else { return Ok(()) };
+        let script = report.script();
         let small = shrink(&*case, Seed(seed), &script, &finding.property, 300, &mut |_, _| {});
         let small = small.expect("it is violated");
         let (before, after) = (size(&report.faults), size(small.script.faults.as_ref().unwrap()));
@@ -225,7 +259,7 @@ fn either_shrinker_finds_the_cut_that_splits_the_brain() {
     let first = std::cell::RefCell::new(None);
     let failure = runner.run(&faults.schedule(), |schedule| {
         let report = schedule.run(&*case, Seed(7));
-        let finding = split(&report.verdict).cloned();
+        let finding = finding(&report.verdict).cloned();
         if let Some(finding) = &finding {
             first
                 .borrow_mut()

@@ -11,8 +11,6 @@ fn the_catalog_reaches_every_probe() {
     for case in catalog().unwrap() {
         let campaign = Campaign {
             seeds: 0..20,
-            jobs: 1,
-            stop_at_first: false,
             ..Campaign::default()
         };
         for probe in campaign.run(&*case, Watch::nobody()).probes {

@@ -27,19 +27,11 @@ fn bully_hard_of_hearing() -> Box<dyn Case> {
 
 fn script_of(case: &dyn Case, seed: Seed) -> Option<(Script<serde_json::Value>, Finding)> {
     let report = case.run(seed, &Script::DRAWN, Some(TraceDetail::Notes));
-    let script = Script {
-        faults: Some(report.faults),
-        operations: report.operations,
-    };
+    let script = report.script();
     match report.verdict {
         Verdict::Invalid(finding) => Some((script, finding)),
         _ => None,
     }
-}
-
-fn decisions(script: &Script<serde_json::Value>) -> usize {
-    let Script { faults, operations } = script;
-    faults.as_ref().map_or(0, Vec::len) + operations.as_ref().map_or(0, Vec::len)
 }
 
 /// Enough for what these tests make small, and little enough to be used up now and then.
@@ -144,7 +136,7 @@ proptest! {
         prop_assert_eq!(still, shrunk.is_some());
         let Some(shrunk) = shrunk else { return Ok(()) };
         prop_assert!(shrunk.steps <= budget);
-        prop_assert!(shrunk.decisions() <= decisions(&script));
+        prop_assert!(shrunk.decisions() <= script.decisions());
         prop_assert!(shrunk.case.nodes() <= case.nodes());
         prop_assert!(shrunk.case.duration() <= case.duration());
         prop_assert_eq!(&shrunk.finding.property, &finding.property);

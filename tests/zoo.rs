@@ -9,6 +9,12 @@ use std::process::{Command, Output};
 /// The sample: an election, a commit and a session. Each of them costs a build.
 const SAMPLE: [&str; 3] = ["E1", "L1", "C1"];
 
+/// How a table begins.
+const TABLE: &str = "\
+| bug | title | source | property | scenario | seeds median | seeds p90 | caught | events median | shrunk to |
+|---|---|---|---|---|---:|---:|---:|---:|---:|
+";
+
 fn zoo(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_zoo"))
         .args(arguments)
@@ -57,7 +63,13 @@ diff --git a/protocols/lib.rs b/protocols/lib.rs
 
 #[test]
 fn the_sample_is_caught() {
-    let mut arguments = vec!["--masters", "1", "--json"];
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("zoo.md");
+    let row = "| L9 | t | s | convergence | raft/mixed | 1 | 2 | 3/3 | 20 | 2 |";
+    let page = format!("# Bugs\n\n{TABLE}{row}\n\nThat is all.\n");
+    fs::write(&file, page).unwrap();
+    let file = file.to_str().unwrap();
+    let mut arguments = vec!["--masters", "1", "--json", "--write", file];
     arguments.extend(SAMPLE.iter().flat_map(|bug| ["--only", bug]));
     let output = zoo(&arguments);
     let said = String::from_utf8_lossy(&output.stderr);
@@ -78,6 +90,39 @@ fn the_sample_is_caught() {
     let mut sample = SAMPLE;
     sample.sort_unstable();
     assert_eq!(caught, sample);
+    let page = fs::read_to_string(file).unwrap();
+    assert!(page.starts_with(&format!("# Bugs\n\n{TABLE}| C1 | ")));
+    assert!(page.ends_with("1 to 3.\n\nThat is all.\n"), "{page}");
+    let rows: Vec<&str> = page.lines().skip(4).take(4).collect();
+    let bugs = ["| C1 | ", "| E1 | ", "| L1 | "];
+    assert!(rows.iter().zip(bugs).all(|(row, bug)| row.starts_with(bug)));
+    assert_eq!(rows[3], row, "a row that was not asked for stays as it is");
+}
+
+#[test]
+fn a_page_that_is_not_its_own_is_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("page.md");
+    let write = ["--only", "E1", "--write", file.to_str().unwrap()];
+    for (text, expected) in [
+        (
+            "# A page\n".to_owned(),
+            "page.md: there is no table of canaries in it",
+        ),
+        (
+            format!("{TABLE}| E1 | t | s | p | raft/mixed | 1 | 2 | 4/3 | 20 | 2 |\n"),
+            "page.md:3: `caught` is `4/3`: expected how many masters of how many",
+        ),
+    ] {
+        fs::write(&file, &text).unwrap();
+        assert_refused(&write, &[expected]);
+        assert_eq!(fs::read_to_string(&file).unwrap(), text);
+    }
+    let missing = folder.path().join("missing/zoo.md");
+    assert_refused(
+        &["--write", missing.to_str().unwrap()],
+        &["there is no folder", "missing"],
+    );
 }
 
 #[test]

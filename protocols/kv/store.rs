@@ -4,7 +4,7 @@ use super::{Key, Op, Ret, Value};
 use std::collections::BTreeMap;
 
 /// The contents of the store.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Store {
     values: BTreeMap<Key, Value>,
 }
@@ -47,6 +47,15 @@ impl Store {
                 }
                 Ret::Swapped(as_expected)
             }
+        }
+    }
+}
+
+/// A store with these contents.
+impl FromIterator<(Key, Value)> for Store {
+    fn from_iter<I: IntoIterator<Item = (Key, Value)>>(contents: I) -> Store {
+        Store {
+            values: contents.into_iter().collect(),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! A client: it finds the leader, opens a session, and asks until it is answered (dissertation §6.2, §6.3).
 
-use super::config::{Member, Settings};
+use super::config::{Member, Reads, Settings};
+use super::membership::Membership;
 use super::message::{Message, Reply, Request};
+use super::op::{Op, Ret};
 use super::probes::PROBES;
-use super::session::{Answer, RequestId, SessionId};
+use super::session::{Answer, Refusal, RequestId, SessionId};
 use super::{Peer, Timer};
 use crate::kv;
 use splitbrain_core::{Context, NodeId, OpId, Outcome, probe};
@@ -15,11 +17,15 @@ use std::time::Duration;
 pub struct Client {
     servers: Arc<[NodeId]>,
     settings: Settings,
-    /// The server to ask: the leader, as far as the client knows.
+    /// The leader, as far as the client knows.
     asks: NodeId,
+    /// The server that was asked last: the leader, or any server for a read that it may answer.
+    asked: NodeId,
     /// The server that was last tried on no hint, as an index into `servers`. All get their turn, whatever the hints: a
     /// server that is cut off may send the client back to a dead leader for ever.
     turn: usize,
+    /// Whether that server has asked it to come again.
+    stays: bool,
     /// How many servers in a row have sent the client on to another one.
     redirects: usize,
     session: Session,
@@ -42,7 +48,11 @@ enum Session {
 #[derive(Clone, Debug)]
 struct Current {
     id: OpId,
-    op: kv::Op,
+    op: Op,
+    /// Names the requests for it that need no session.
+    nonce: u64,
+    /// How often it has been asked for.
+    tries: u64,
 }
 
 impl Client {
@@ -52,7 +62,9 @@ impl Client {
             servers: member.servers.clone(),
             settings: member.settings,
             asks: member.servers[turn],
+            asked: member.servers[turn],
             turn,
+            stays: false,
             redirects: 0,
             session: Session::Opening {
                 nonce: cx.rng().next_u64(),
@@ -72,7 +84,7 @@ impl Client {
         }
     }
 
-    pub(super) fn on_invoke(&mut self, id: OpId, op: kv::Op, cx: &mut Context<'_, Peer>) {
+    pub(super) fn on_invoke(&mut self, id: OpId, op: Op, cx: &mut Context<'_, Peer>) {
         if self.current.is_some() {
             cx.complete(
                 id,
@@ -80,8 +92,17 @@ impl Client {
             );
             return;
         }
+        if !self.knows_all_servers(&op) {
+            cx.complete(id, Outcome::Fail("there is no such server"));
+            return;
+        }
         self.sequence += 1;
-        self.current = Some(Current { id, op });
+        self.current = Some(Current {
+            id,
+            op,
+            nonce: cx.rng().next_u64(),
+            tries: 0,
+        });
         let deadline = Duration::from_millis(self.settings.client_deadline_ms);
         cx.set_timer(Timer::Deadline, deadline);
         if let Session::Open(_) = self.session {
@@ -113,12 +134,29 @@ impl Client {
                 self.redirects = 0;
                 self.ask(cx);
             }
-            Answer::Done(ret) => {
-                self.asks = from;
-                self.finish(Outcome::Ok(ret), cx);
+            Answer::Done(ret) => self.answered(from, Ret::Kv(ret), cx),
+            Answer::Changed(index) => self.answered(from, Ret::Changed(index), cx),
+            Answer::Transferred => self.finish(Outcome::Ok(Ret::Transferred), cx),
+            Answer::Refused(refusal) => {
+                // An earlier request for the same may have been granted; and what took too long may be under way: the server
+                // that is to lead may have been told, or the entry be in the log.
+                let mut current = self.current.iter();
+                let certain =
+                    refusal != Refusal::TooSlow && current.all(|current| current.tries <= 1);
+                let outcome = if certain {
+                    Outcome::Fail(refusal.words())
+                } else {
+                    Outcome::Info
+                };
+                self.finish(outcome, cx);
+            }
+            Answer::Busy => {
+                self.stays = true;
+                try_again_after(self.settings.client_backoff_ms, cx);
             }
             Answer::NoSuchSession => {
                 // Whether an earlier try took effect before the session was forgotten is not known.
+                probe!(cx, "a client learnt that its session had expired");
                 self.finish(Outcome::Info, cx);
                 self.session = Session::Opening {
                     nonce: cx.rng().next_u64(),
@@ -132,9 +170,11 @@ impl Client {
     pub(super) fn on_timer(&mut self, timer: Timer, cx: &mut Context<'_, Peer>) {
         match timer {
             Timer::Try => {
-                probe!(cx, "a client asked the next server in turn");
                 self.redirects = 0;
-                self.next_turn();
+                if !std::mem::take(&mut self.stays) {
+                    probe!(cx, "a client asked the next server in turn");
+                    self.next_turn();
+                }
                 self.ask(cx);
             }
             Timer::Deadline => {
@@ -159,28 +199,73 @@ impl Client {
 
     /// Which request the client waits for an answer to.
     fn awaits(&self) -> Option<RequestId> {
-        let sequence = self.sequence;
-        match self.session {
-            Session::Opening { nonce } => Some(RequestId::Register { nonce }),
-            Session::Open(session) => {
-                (self.current.is_some()).then_some(RequestId::Apply { session, sequence })
-            }
-        }
+        self.request().as_ref().map(Request::id)
+    }
+
+    /// What it is to ask for now, if anything.
+    fn request(&self) -> Option<Request> {
+        let session = match self.session {
+            Session::Opening { nonce } => return Some(Request::Register { nonce }),
+            Session::Open(session) => session,
+        };
+        let Current { op, nonce, .. } = self.current.as_ref()?;
+        let nonce = *nonce;
+        Some(match op {
+            Op::Kv(kv::Op::Get { key }) if self.settings.reads != Reads::Log => Request::Read {
+                nonce,
+                key: key.clone(),
+            },
+            Op::Kv(op) => Request::Apply {
+                session,
+                sequence: self.sequence,
+                op: op.clone(),
+            },
+            Op::ChangeMembers { voters, learners } => Request::ChangeMembers {
+                nonce,
+                target: Arc::new(Membership::new(
+                    voters.iter().copied(),
+                    learners.iter().copied(),
+                )),
+            },
+            Op::TransferLeadership { to } => Request::TransferLeadership { nonce, to: *to },
+        })
     }
 
     /// Sends the request, for the first time or again, and waits for an answer.
     fn ask(&mut self, cx: &mut Context<'_, Peer>) {
-        let request = match (self.session, &self.current) {
-            (Session::Opening { nonce }, _) => Request::Register { nonce },
-            (Session::Open(session), Some(current)) => Request::Apply {
-                session,
-                sequence: self.sequence,
-                op: current.op.clone(),
-            },
-            (Session::Open(_), None) => return,
+        let Some(request) = self.request() else {
+            return;
         };
-        cx.send(self.asks, Message::Request(request));
+        let any = self.settings.reads == Reads::Follower && matches!(request, Request::Read { .. });
+        self.asked = if any {
+            self.servers[cx.rng().index(self.servers.len())]
+        } else {
+            self.asks
+        };
+        if let (Some(current), Session::Open(_)) = (&mut self.current, self.session) {
+            current.tries += 1;
+        }
+        self.stays = false;
+        cx.send(self.asked, Message::Request(request));
         try_again_after(self.settings.client_try_ms, cx);
+    }
+
+    /// Whether the servers that the operation names exist. A leader cannot know that.
+    fn knows_all_servers(&self, op: &Op) -> bool {
+        let knows = |id: &NodeId| self.servers.contains(id);
+        match op {
+            Op::Kv(_) => true,
+            Op::ChangeMembers { voters, learners } => voters.iter().chain(learners).all(knows),
+            Op::TransferLeadership { to } => knows(to),
+        }
+    }
+
+    /// The operation under way has got its answer, from somebody who does lead, or has read what the leader knows.
+    fn answered(&mut self, from: NodeId, ret: Ret, cx: &mut Context<'_, Peer>) {
+        if self.settings.reads != Reads::Follower {
+            self.asks = from;
+        }
+        self.finish(Outcome::Ok(ret), cx);
     }
 
     fn next_turn(&mut self) {
@@ -195,7 +280,7 @@ impl Client {
 
     /// A server that was asked does not lead.
     fn redirected(&mut self, from: NodeId, leader: Option<NodeId>, cx: &mut Context<'_, Peer>) {
-        if from != self.asks {
+        if from != self.asked {
             // The client has gone on to another server already.
             return;
         }
@@ -217,7 +302,7 @@ impl Client {
     }
 
     /// The operation under way is over.
-    fn finish(&mut self, outcome: Outcome<kv::Ret>, cx: &mut Context<'_, Peer>) {
+    fn finish(&mut self, outcome: Outcome<Ret>, cx: &mut Context<'_, Peer>) {
         let Some(current) = self.current.take() else {
             return;
         };

@@ -4,10 +4,12 @@
 //! on the change: what is sent after that waits until the change is durable.
 
 use super::Peer;
-use super::log::{Index, Log};
-use super::record::{HardState, Record};
+use super::log::{Index, Log, Term};
+use super::record::{self, HardState, Record};
+use super::snapshot::Snapshot;
 use splitbrain_core::{Context, SyncId};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// How far the journal says what the server knows.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +70,7 @@ impl Disk {
         }
         if vote_changed {
             cx.append(Record::HardState(hard_state));
+            cx.append(Record::HardState(hard_state));
         }
         if truncated {
             let from = self.agreed.next();
@@ -76,6 +79,37 @@ impl Disk {
         for entry in log.starting_at(self.agreed.next()) {
             cx.append(Record::Append(entry.clone()));
         }
+        self.wrote(mark, cx);
+    }
+
+    /// Writes the journal anew, from this snapshot on.
+    pub(super) fn rewrite(
+        &mut self,
+        hard_state: HardState,
+        recovering: Option<Term>,
+        snapshot: &Arc<Snapshot>,
+        log: &Log,
+        cx: &mut Context<'_, Peer>,
+    ) {
+        cx.compact(record::shortest(hard_state, recovering, snapshot, log));
+        let last_index = log.last_index();
+        self.wrote(
+            Mark {
+                hard_state,
+                last_index,
+            },
+            cx,
+        );
+    }
+
+    /// Writes that what was lost has come back. What has come back is written.
+    pub(super) fn recovered(&mut self, cx: &mut Context<'_, Peer>) {
+        debug_assert_eq!(self.agreed, self.written.last_index);
+        cx.append(Record::Recovered);
+        self.wrote(self.written, cx);
+    }
+
+    fn wrote(&mut self, mark: Mark, cx: &mut Context<'_, Peer>) {
         self.written = mark;
         self.agreed = mark.last_index;
         self.syncs.push_back((cx.sync(), mark));
@@ -86,6 +120,11 @@ impl Disk {
         while let Some((_, mark)) = self.syncs.pop_front_if(|(earlier, _)| *earlier <= sync) {
             self.durable = mark;
         }
+    }
+
+    /// Whether something that was written is not known to be durable.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.syncs.is_empty()
     }
 
     /// The term and vote that a restart would find.
@@ -165,7 +204,8 @@ mod tests {
         host.write(1, &[1, 1]);
         let vote = Record::HardState(host.hard_state);
         let append = |term| Record::Append(entry(term));
-        assert_eq!(host.persist(), Some(vec![vote, append(1), append(1)]));
+        let both = vec![vote.clone(), vote, append(1), append(1)];
+        assert_eq!(host.persist(), Some(both));
         assert_eq!(host.persist(), None);
         host.write(2, &[2]);
         let truncate = Record::Truncate { from: Index(2) };

@@ -1,8 +1,10 @@
-//! The replicated log: terms, indexes, entries, and the one way to change them.
+//! The replicated log: terms, indexes, entries, and the few ways to change them (§5.3; compaction: dissertation §5).
 
+use super::membership::Membership;
 use super::session::{RequestId, SessionId};
 use crate::kv;
 use std::fmt;
+use std::sync::Arc;
 
 /// A period of time with at most one leader (§5.1): the logical clock of Raft.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,7 +76,12 @@ pub enum Command {
     Register {
         /// Names the request towards the client that made it.
         nonce: u64,
+        /// How many sessions are kept, at most: the ones that were not used for longest go. It is in the entry because
+        /// all servers must decide alike, whatever their settings say at the time.
+        sessions_max: u32,
     },
+    /// These are the members from here on: as soon as the entry is in a log, not when it is committed (dissertation §4.1).
+    Members(Arc<Membership>),
     /// Perform an operation, once.
     Apply {
         /// The session of the client.
@@ -91,15 +98,16 @@ impl Command {
     pub fn size_bytes(&self) -> usize {
         match self {
             Command::Apply { op, .. } => op.size_bytes(),
-            _ => 0,
+            Command::Members(members) => members.size_bytes(),
+            Command::Noop | Command::Register { .. } => 0,
         }
     }
 
     /// The client request that it came from.
     pub fn request(&self) -> Option<RequestId> {
         match *self {
-            Command::Noop => None,
-            Command::Register { nonce } => Some(RequestId::Register { nonce }),
+            Command::Noop | Command::Members(_) => None,
+            Command::Register { nonce, .. } => Some(RequestId::Register { nonce }),
             Command::Apply {
                 session, sequence, ..
             } => Some(RequestId::Apply { session, sequence }),
@@ -111,7 +119,8 @@ impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Command::Noop => f.write_str("no-op"),
-            Command::Register { nonce } => write!(f, "register {nonce:x}"),
+            Command::Register { nonce, .. } => write!(f, "register {nonce:x}"),
+            Command::Members(members) => write!(f, "members {members}"),
             Command::Apply {
                 session,
                 sequence,
@@ -130,13 +139,16 @@ pub struct Entry {
     pub command: Command,
 }
 
-/// The log of one server.
+/// The log of one server: the entries after those that a snapshot stands for.
 ///
-/// Everything that changes it goes through `splice`, which counts: an observer that missed no change needs to look
-/// at the changed suffix only.
+/// Everything that changes entries goes through `splice` and `restart_at`, which count: an observer that missed no
+/// change needs to look at the changed suffix only.
 #[derive(Clone, Debug, Default)]
 pub struct Log {
-    /// The entry at index `i` is `entries[i - 1]`. Terms never decrease along the log.
+    /// The last position that is not in the log because a snapshot stands for it, with its term; zero if none is missing.
+    base: Index,
+    base_term: Term,
+    /// The entry at index `i` is `entries[i - base - 1]`. Terms never decrease along the log.
     entries: Vec<Entry>,
     version: u64,
     changed_from: Index,
@@ -144,58 +156,70 @@ pub struct Log {
 }
 
 impl Log {
-    /// A log with these entries, from index 1.
-    pub(super) fn from_entries(entries: Vec<Entry>) -> Log {
+    /// A log with these entries after that position, whose entry was of that term.
+    pub(super) fn new(base: Index, base_term: Term, entries: Vec<Entry>) -> Log {
         Log {
+            base,
+            base_term,
             entries,
             ..Log::default()
         }
     }
 
-    /// The index of the last entry; zero if there is none.
+    /// The position before the first entry that is held: entries up to here were compacted.
+    pub fn base(&self) -> Index {
+        self.base
+    }
+
+    /// The index of the last entry, which may be [`base`](Log::base); zero if there never was one.
     pub fn last_index(&self) -> Index {
-        Index(self.entries.len() as u64)
+        self.base.plus(self.entries.len())
     }
 
-    /// The term of the last entry; zero if there is none.
+    /// The term of the last entry; zero if there never was one.
     pub fn last_term(&self) -> Term {
-        self.entries.last().map_or(Term::ZERO, |entry| entry.term)
+        self.entries
+            .last()
+            .map_or(self.base_term, |entry| entry.term)
     }
 
-    /// The term of the entry at `index`, if there is one; before the first entry, zero.
+    /// The term of the entry at `index`, if that is known: from [`base`](Log::base) to the last. Before the first entry
+    /// there ever was, zero.
     pub fn term_at(&self, index: Index) -> Option<Term> {
-        if index == Index::ZERO {
-            Some(Term::ZERO)
+        if index == self.base {
+            Some(self.base_term)
         } else {
             self.entry(index).map(|entry| entry.term)
         }
     }
 
-    /// The entry at `index`.
+    /// The entry at `index`, if it is held.
     pub fn entry(&self, index: Index) -> Option<&Entry> {
-        self.entries.get((index.0 as usize).checked_sub(1)?)
+        let after_base = index.0.checked_sub(self.base.0)?;
+        self.entries.get((after_base as usize).checked_sub(1)?)
     }
 
-    /// The entries from `first` on.
+    /// The entries from `first` on, as far as they are held.
     pub fn starting_at(&self, first: Index) -> &[Entry] {
-        self.entries
-            .get(first.previous().0 as usize..)
-            .unwrap_or_default()
+        let skipped = first.since(self.base.next());
+        self.entries.get(skipped..).unwrap_or_default()
     }
 
-    /// The first index that holds an entry of this term.
+    /// The first index held with an entry of this term.
     pub fn first_index_of(&self, term: Term) -> Option<Index> {
         let before = self.entries.partition_point(|entry| entry.term < term);
-        (self.entries.get(before)?.term == term).then(|| Index::FIRST.plus(before))
+        (self.entries.get(before)?.term == term).then(|| self.base.next().plus(before))
     }
 
-    /// The last index that holds an entry of this term.
+    /// The last index known to be of this term.
     pub fn last_index_of(&self, term: Term) -> Option<Index> {
-        let last = Index::ZERO.plus(self.entries.partition_point(|entry| entry.term <= term));
+        let last = self
+            .base
+            .plus(self.entries.partition_point(|entry| entry.term <= term));
         (self.term_at(last) == Some(term) && last > Index::ZERO).then_some(last)
     }
 
-    /// How often the log has changed since the server started.
+    /// How often the log has changed since the server started. Compaction changes nothing that it says.
     pub fn version(&self) -> u64 {
         self.version
     }
@@ -210,15 +234,36 @@ impl Log {
         self.overwrites
     }
 
-    /// Puts these entries at `first` and after, in place of everything that was there. `first` is at most the index
-    /// after the last entry.
+    /// Puts these entries at `first` and after, in place of everything that was there. `first` is after
+    /// [`base`](Log::base), and at most the index after the last entry.
     pub(super) fn splice(&mut self, first: Index, entries: impl IntoIterator<Item = Entry>) {
-        debug_assert!(first > Index::ZERO && first <= self.last_index().next());
+        debug_assert!(first > self.base && first <= self.last_index().next());
         self.version += 1;
         self.changed_from = first;
         self.overwrites += u64::from(first <= self.last_index());
-        self.entries.truncate(first.previous().0 as usize);
+        self.entries.truncate(first.since(self.base.next()));
         self.entries.extend(entries);
+    }
+
+    /// Forgets the entries up to this one, which a snapshot stands for from now on. It must be held.
+    pub(super) fn compact(&mut self, up_to: Index) {
+        if let Some(term) = self.term_at(up_to) {
+            self.entries.drain(..up_to.since(self.base));
+            self.base = up_to;
+            self.base_term = term;
+        } else {
+            debug_assert!(false, "there is no entry {up_to} to compact up to");
+        }
+    }
+
+    /// Forgets all entries: a snapshot up to here stands for the whole log.
+    pub(super) fn restart_at(&mut self, base: Index, base_term: Term) {
+        self.version += 1;
+        self.changed_from = base.next();
+        self.overwrites += 1;
+        self.entries.clear();
+        self.base = base;
+        self.base_term = base_term;
     }
 }
 
@@ -227,7 +272,7 @@ mod tests {
     use super::*;
 
     fn log(terms: &[u64]) -> Log {
-        Log::from_entries(entries(terms))
+        Log::new(Index::ZERO, Term::ZERO, entries(terms))
     }
 
     fn entries(terms: &[u64]) -> Vec<Entry> {
@@ -276,5 +321,26 @@ mod tests {
         assert_eq!(log.starting_at(Index::FIRST), entries(&[1, 6, 6]));
         assert_eq!(log.starting_at(Index(4)), &[]);
         assert_eq!(log.starting_at(Index(9)), &[]);
+    }
+    #[test]
+    fn compaction_forgets_entries_and_nothing_else() {
+        let mut log = log(&[1, 1, 4, 4, 5]);
+        log.compact(Index(3));
+        assert_eq!((log.base(), log.last_index()), (Index(3), Index(5)));
+        assert_eq!(log.term_at(Index(2)), None);
+        assert_eq!(log.term_at(Index(3)), Some(Term(4)));
+        assert_eq!(log.starting_at(Index::FIRST), entries(&[4, 5]));
+        assert_eq!(log.starting_at(Index(5)), entries(&[5]));
+        assert_eq!(log.first_index_of(Term(4)), Some(Index(4)));
+        assert_eq!(log.last_index_of(Term(4)), Some(Index(4)));
+        assert_eq!((log.version(), log.overwrites()), (0, 0));
+        log.compact(Index(5));
+        assert_eq!((log.last_index(), log.last_term()), (Index(5), Term(5)));
+        assert_eq!(log.last_index_of(Term(5)), Some(Index(5)));
+        log.splice(Index(6), entries(&[6]));
+        assert_eq!(log.entry(Index(6)), entries(&[6]).first());
+        log.restart_at(Index(9), Term(7));
+        assert_eq!((log.last_index(), log.last_term()), (Index(9), Term(7)));
+        assert_eq!(log.changed_from(), Index(10));
     }
 }

@@ -1,14 +1,22 @@
-//! The messages: one small struct per RPC of Figure 2 and of the client protocol (dissertation §6).
+//! The messages: one small struct for each, as in Figure 2 and in the dissertation (§4, §5, §6, §9.6).
 //!
 //! Who sent a message (`candidateId`, `leaderId`) is told by the network, and so is not in it.
 
-use super::log::{Command, Entry, Index, Term};
+use super::log::{Entry, Index, Term};
+use super::membership::Membership;
 use super::session::{Answer, RequestId, SessionId};
+use super::snapshot::Part;
 use crate::kv;
+use splitbrain_core::NodeId;
+use std::sync::Arc;
 
 /// Anything that servers and clients send each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
+    /// Server to server, before it becomes a candidate.
+    RequestPreVote(RequestPreVote),
+    /// The answer.
+    RequestPreVoteReply(RequestPreVoteReply),
     /// Candidate to server.
     RequestVote(RequestVote),
     /// Server to candidate.
@@ -17,6 +25,16 @@ pub enum Message {
     AppendEntries(AppendEntries),
     /// Server to leader.
     AppendEntriesReply(AppendEntriesReply),
+    /// Leader to server that is far behind.
+    InstallSnapshot(InstallSnapshot),
+    /// Server to leader.
+    InstallSnapshotReply(InstallSnapshotReply),
+    /// Leader to the server that is to lead.
+    TimeoutNow(TimeoutNow),
+    /// Server to leader.
+    ReadIndex(ReadIndex),
+    /// Leader to server.
+    ReadIndexReply(ReadIndexReply),
     /// Client to server.
     Request(Request),
     /// Server to client.
@@ -37,11 +55,38 @@ impl Message {
                     .map(|entry| entry.command.size_bytes());
                 sizes.map(|size| HEADER_BYTES + size).sum()
             }
+            Message::InstallSnapshot(request) => {
+                let parts = request.parts.iter().map(Part::size_bytes);
+                request.membership.size_bytes() + parts.sum::<usize>()
+            }
             Message::Request(Request::Apply { op, .. }) => op.size_bytes(),
+            Message::Request(Request::Read { key, .. }) => key.len(),
             _ => 0,
         };
         HEADER_BYTES + payload
     }
+}
+
+/// "Would you vote for me, if I asked?" (dissertation §9.6)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestPreVote {
+    /// The term that the server would be a candidate in.
+    pub term: Term,
+    /// The index of its last entry.
+    pub last_index: Index,
+    /// The term of its last entry.
+    pub last_term: Term,
+}
+
+/// The answer to [`RequestPreVote`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestPreVoteReply {
+    /// The term of the voter, for the other to update itself.
+    pub term: Term,
+    /// The term that was asked for.
+    pub asked_term: Term,
+    /// Whether it would get the vote.
+    pub granted: bool,
 }
 
 /// "Will you vote for me?" (§5.2)
@@ -53,6 +98,8 @@ pub struct RequestVote {
     pub last_index: Index,
     /// The term of the candidate's last entry.
     pub last_term: Term,
+    /// Whether the leader itself wants this election (dissertation §3.10), so that loyalty to it is no reason to refuse.
+    pub transfer: bool,
 }
 
 /// The answer to [`RequestVote`].
@@ -69,6 +116,8 @@ pub struct RequestVoteReply {
 pub struct AppendEntries {
     /// The leader's term.
     pub term: Term,
+    /// The leader's latest round (dissertation §6.4), to be repeated in the answer.
+    pub round: u64,
     /// The index just before the new entries.
     pub previous_index: Index,
     /// The term of the entry at that index, in the leader's log.
@@ -84,6 +133,8 @@ pub struct AppendEntries {
 pub struct AppendEntriesReply {
     /// The follower's term, for the leader to update itself.
     pub term: Term,
+    /// The round of the request; zero if a leader of an earlier term had made it.
+    pub round: u64,
     /// What became of the entries.
     pub appended: Appended,
 }
@@ -110,6 +161,65 @@ pub struct Conflict {
     pub first_index: Index,
 }
 
+/// A chunk of a snapshot (dissertation §5, Figure 5.3). The chunks of a snapshot are sent in order, each when the one
+/// before it has been received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstallSnapshot {
+    /// The leader's term.
+    pub term: Term,
+    /// The leader's latest round, as in [`AppendEntries`].
+    pub round: u64,
+    /// The last index that the snapshot stands for.
+    pub last_index: Index,
+    /// The term of that entry.
+    pub last_term: Term,
+    /// The members at that index.
+    pub membership: Arc<Membership>,
+    /// How many parts come before these.
+    pub offset: usize,
+    /// Parts of the state.
+    pub parts: Vec<Part>,
+    /// Whether these are the last.
+    pub done: bool,
+}
+
+/// The answer to [`InstallSnapshot`], if there are chunks to come. When the last one has come, the answer is an
+/// [`AppendEntriesReply`]: the logs agree up to the snapshot's last index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InstallSnapshotReply {
+    /// The follower's term, for the leader to update itself.
+    pub term: Term,
+    /// The round of the request; zero if a leader of an earlier term had made it.
+    pub round: u64,
+    /// The last index of the snapshot.
+    pub last_index: Index,
+    /// How many parts of it the follower has got, from the first on.
+    pub received: usize,
+}
+
+/// "Start an election now" (dissertation §3.10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeoutNow {
+    /// The leader's term.
+    pub term: Term,
+}
+
+/// "Up to where must I have applied the log, to answer a read?" (dissertation §6.4)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadIndex {
+    /// A random number that no other question bears: an answer to an earlier one says nothing about this one.
+    pub nonce: u64,
+}
+
+/// The answer to [`ReadIndex`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadIndexReply {
+    /// The number of the question.
+    pub nonce: u64,
+    /// Up to here.
+    pub index: Index,
+}
+
 /// What a client asks of the leader (dissertation §6.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -127,6 +237,27 @@ pub enum Request {
         /// The operation.
         op: kv::Op,
     },
+    /// Read a key, without an entry in the log (dissertation §6.4).
+    Read {
+        /// A random number, as in `Register`.
+        nonce: u64,
+        /// The key.
+        key: kv::Key,
+    },
+    /// Change the members (dissertation §4).
+    ChangeMembers {
+        /// A random number, as in `Register`.
+        nonce: u64,
+        /// What they are to be.
+        target: Arc<Membership>,
+    },
+    /// Give leadership to this server (dissertation §3.10).
+    TransferLeadership {
+        /// A random number, as in `Register`.
+        nonce: u64,
+        /// Which one.
+        to: NodeId,
+    },
 }
 
 impl Request {
@@ -137,23 +268,9 @@ impl Request {
             Request::Apply {
                 session, sequence, ..
             } => RequestId::Apply { session, sequence },
-        }
-    }
-}
-
-impl From<Request> for Command {
-    fn from(request: Request) -> Command {
-        match request {
-            Request::Register { nonce } => Command::Register { nonce },
-            Request::Apply {
-                session,
-                sequence,
-                op,
-            } => Command::Apply {
-                session,
-                sequence,
-                op,
-            },
+            Request::Read { nonce, .. }
+            | Request::ChangeMembers { nonce, .. }
+            | Request::TransferLeadership { nonce, .. } => RequestId::Other { nonce },
         }
     }
 }

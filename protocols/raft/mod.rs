@@ -1,7 +1,8 @@
-//! Raft: consensus on a log, as in Ongaro and Ousterhout, *In Search of an Understandable Consensus Algorithm*
-//! (2014), with the client sessions of Ongaro's dissertation, *Consensus: Bridging Theory and Practice* (2014).
+//! Raft: consensus on a log, as in Ongaro's dissertation, *Consensus: Bridging Theory and Practice* (2014), whole, and in the
+//! paper before it, Ongaro and Ousterhout, *In Search of an Understandable Consensus Algorithm* (2014).
 //!
-//! Sections (§) are those of the paper where nothing else is said. Names are the paper's.
+//! Sections (§) up to §5.6 and Figures 2, 3, 7 and 8 are those of the paper, unless the dissertation is named. Names are
+//! the paper's.
 //!
 //! # Figure 2, and where it is
 //!
@@ -13,70 +14,109 @@
 //! | State, volatile: `commitIndex`, `lastApplied` | [`Server`], in `server.rs` |
 //! | State, leaders: `nextIndex[]`, `matchIndex[]` | `Progress`, in `progress.rs` |
 //! | AppendEntries RPC, arguments and results | [`AppendEntries`], [`AppendEntriesReply`], in `message.rs` |
-//! | AppendEntries RPC, receiver 1 to 5 | `on_append_entries`, `conflict`, `append`, in `replication.rs` |
+//! | AppendEntries RPC, receiver 1 to 5 | `on_append_entries`, `conflict`, `append`, in `append.rs` |
 //! | RequestVote RPC, arguments and results | [`RequestVote`], [`RequestVoteReply`], in `message.rs` |
 //! | RequestVote RPC, receiver 1 and 2 | `on_request_vote`, in `election.rs` |
 //! | All servers: apply what is committed | `apply_committed`, in `server.rs` |
 //! | All servers: adopt a later term | `become_follower`, in `server.rs` |
-//! | Followers: election timeout | `wait_for_leader` in `server.rs`, `start_election` in `election.rs` |
+//! | Followers: election timeout | `wait_for_leader` in `server.rs`, `on_election_timeout` in `election.rs` |
 //! | Candidates | `start_election`, `on_request_vote_reply`, `count_vote`, in `election.rs` |
 //! | Leaders: heartbeats | `on_heartbeat`, in `replication.rs` |
-//! | Leaders: command from a client | `on_request` in `server.rs`, `answer_client` in `replication.rs` |
+//! | Leaders: command from a client | `on_request` in `server.rs`, `propose` in `replication.rs`, `answer_client` in `leader.rs` |
 //! | Leaders: send entries, back off on inconsistency | `replicate_to` in `replication.rs`, `Progress` |
 //! | Leaders: advance the commit index | `advance_commit_index`, in `replication.rs` |
 //!
-//! # Other sections
+//! # The paper, by section
 //!
 //! | Section | here |
 //! |---|---|
 //! | §5.2 Leader election | `election.rs` |
-//! | §5.3 Log replication; backing off by a term at a time | `replication.rs`; `Progress::conflicted` |
-//! | §5.4.1 Election restriction | `on_request_vote`, in `election.rs` |
+//! | §5.3 Log replication; backing off by a term at a time | `replication.rs`, `append.rs`; `Progress::conflicted` |
+//! | §5.4.1 Election restriction | `is_up_to_date`, in `election.rs` |
 //! | §5.4.2 Committing entries from previous terms (Figure 8) | `advance_commit_index`, in `replication.rs` |
 //! | §5.4.3 Safety argument; Figure 3 | [`invariants`], one file for each property |
 //! | §5.5 Crashes: what a restart finds, and when it must not go on | `Recovered` in `record.rs`, `Server::start` |
 //! | §5.6 Timing | [`Settings`], in `config.rs` |
-//! | §8 Client interaction; no-op at the start of a term | `client.rs`; `become_leader`, in `election.rs` |
-//! | Dissertation §6.2 Finding the leader | `client.rs`; `NotLeader` in [`Answer`] |
-//! | Dissertation §6.3 Linearizable semantics; Figure 6.1 | [`Machine`], in `session.rs` |
-//! | Dissertation §6.4 Reads | they go through the log like writes |
 //!
-//! # Departures from the paper
+//! # The dissertation, by section
+//!
+//! | Section | here |
+//! |---|---|
+//! | §3 The algorithm, as in the paper | above |
+//! | §3.8 Persisted state and restarts | `disk.rs`, `record.rs` |
+//! | §3.10 Leadership transfer | `transfer.rs` |
+//! | §4.1 A membership is in force as soon as it is in the log | [`Membership`], `Memberships`, in `membership.rs` |
+//! | §4.2.1 New servers get the log first | `go_on_with_change`, in `reconfiguration.rs` |
+//! | §4.2.2 A leader that removes itself | `members_committed` in `reconfiguration.rs`, `may_campaign` in `election.rs` |
+//! | §4.2.3 Servers that were removed disrupt nobody | `is_loyal`, in `election.rs`; `pre_vote.rs` |
+//! | §4.3 Joint consensus | `reconfiguration.rs`, [`Quorum`](crate::quorum::Quorum) |
+//! | §4.4 How a cluster begins | [`Member::founders`], `Peer::format` |
+//! | §5.1 Snapshots of a state machine in memory | `take_snapshot`, in `install.rs`; [`Snapshot`] |
+//! | §5, Figure 5.3: InstallSnapshot | [`InstallSnapshot`], `on_install_snapshot` in `install.rs`, `Progress` |
+//! | §6.2 Finding the leader; a leader without followers steps down | `client.rs`; `on_heartbeat` in `replication.rs`, `rounds.rs` |
+//! | §6.3 Linearizable semantics, sessions and their expiry; Figure 6.1 | [`Machine`], in `session.rs` |
+//! | §6.4 Reads without log entries | `reads.rs`, `rounds.rs` |
+//! | §6.4.1 Leases, and what clocks must be like for them | `Settings::lease` in `config.rs`, `Rounds::has_lease` |
+//! | §9.6 Preventing disruptions: pre-vote | `pre_vote.rs` |
+//! | §10.2.1 Writing to the leader's disk in parallel | `propose`, `replicate_to`, in `replication.rs` |
+//! | §10.2.2 Batching and pipelining | `Progress::next_batch` |
+//! | Figure 3.2, the TLA+ specification (appendix B) | [`invariants`] |
+//!
+//! # Departures
 //!
 //! * A server counts itself, as a voter and as a holder of entries, when its own disk has confirmed; the paper leaves
 //!   open when. Others are never counted for less.
-//! * Replication is pipelined: until a follower refuses a request, the leader does not wait for an answer before it
-//!   sends the next entries, up to a bound (`Pace` in `progress.rs`).
+//! * What a server cannot read on its disk it does not guess. A term and vote are written twice, and if both are gone, or
+//!   the disk is empty, the server halts; entries come back from the others, and until then it does not vote
+//!   ([`Server::is_recovering`]; Protocol-Aware Recovery, FAST 2018).
+//! * A server that starts counts as having just heard from a leader, as it may have before: a lease may rest on that.
 //! * A registration carries a random nonce, so that an answer meant for a client's life before a crash is not taken
 //!   for an answer to its present one (`client.rs`).
+//! * Sessions expire when there are too many, not by time (both are in §6.3): no clock is needed for it.
 
+mod append;
 mod client;
 mod config;
 mod disk;
 mod election;
+mod install;
 pub mod invariants;
+mod leader;
 mod log;
+mod membership;
 mod message;
+mod op;
+mod pre_vote;
 mod probes;
 mod progress;
+mod reads;
+mod reconfiguration;
 mod record;
 mod replication;
+mod rounds;
 mod server;
 mod session;
+mod snapshot;
+mod transfer;
 
 pub use client::Client;
-pub use config::{Config, Member, Settings, cluster};
+pub use config::{Config, ConfigError, Member, Reads, Settings, cluster};
 pub use log::{Command, Entry, Index, Log, Term};
+pub use membership::Membership;
 pub use message::{
-    AppendEntries, AppendEntriesReply, Appended, Conflict, Message, Reply, Request, RequestVote,
-    RequestVoteReply,
+    AppendEntries, AppendEntriesReply, Appended, Conflict, InstallSnapshot, InstallSnapshotReply,
+    Message, ReadIndex, ReadIndexReply, Reply, Request, RequestPreVote, RequestPreVoteReply,
+    RequestVote, RequestVoteReply, TimeoutNow,
 };
+pub use op::{Op, Ret};
 pub use record::{HardState, Record};
 pub use server::{Role, Server};
-pub use session::{Answer, Machine, RequestId, SessionId};
+pub use session::{Answer, Machine, Refusal, RequestId, Session, SessionId};
+pub use snapshot::{Part, Snapshot};
 
-use crate::kv;
+use crate::quorum::Tally;
 use splitbrain_core::{Cluster, Context, Journal, Node, NodeId, OpId, Outcome, Status, SyncId};
+use std::sync::Arc;
 
 /// The timers of servers and clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,6 +133,10 @@ pub enum Timer {
 
 /// A node of a Raft cluster.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most nodes are servers, and they are where the time goes"
+)]
 pub enum Peer {
     /// A server.
     Server(Server),
@@ -122,16 +166,33 @@ impl Node for Peer {
     type Message = Message;
     type Timer = Timer;
     type Record = Record;
-    type Op = kv::Op;
-    type Ret = kv::Ret;
+    type Op = Op;
+    type Ret = Ret;
     type Config = Config;
     const PROBES: &'static [&'static str] = probes::PROBES;
 
-    const ROLES: &'static [&'static str] = &["follower", "candidate", "leader", "client"];
+    const ROLES: &'static [&'static str] = &[
+        "follower",
+        "pre-candidate",
+        "candidate",
+        "leader",
+        "installing",
+        "learner",
+        "spare",
+        "client",
+    ];
 
     fn format(config: &Config) -> Vec<Record> {
         match config {
-            Config::Server(_) => record::format(),
+            Config::Server(member) => {
+                let voters = member.founders.iter().copied();
+                // A cluster begins with a snapshot of nothing, but for its members (dissertation §4.4).
+                let founding = (!member.founders.is_empty()).then(|| Snapshot {
+                    membership: Arc::new(Membership::new(voters, [])),
+                    ..Snapshot::default()
+                });
+                record::format(founding)
+            }
             Config::Client(_) => Vec::new(),
         }
     }
@@ -157,7 +218,7 @@ impl Node for Peer {
         }
     }
 
-    fn on_invoke(&mut self, id: OpId, op: kv::Op, cx: &mut Context<'_, Peer>) {
+    fn on_invoke(&mut self, id: OpId, op: Op, cx: &mut Context<'_, Peer>) {
         match self {
             Peer::Server(_) => cx.complete(id, Outcome::Fail("a server is not a client")),
             Peer::Client(client) => client.on_invoke(id, op, cx),
@@ -174,7 +235,11 @@ impl Node for Peer {
     fn role(&self) -> &'static str {
         match self {
             Peer::Server(server) => match server.role() {
-                Role::Follower => "follower",
+                Role::Follower if server.is_installing() => "installing",
+                Role::Follower if server.membership().is_voter(server.id()) => "follower",
+                Role::Follower if server.membership().contains(server.id()) => "learner",
+                Role::Follower => "spare",
+                Role::PreCandidate => "pre-candidate",
                 Role::Candidate => "candidate",
                 Role::Leader => "leader",
             },
@@ -205,13 +270,43 @@ pub fn leader(cluster: &Cluster<'_, Peer>) -> Option<NodeId> {
     leading(cluster).map(|(id, _)| id)
 }
 
+/// Whether the leader of the highest term is followed by a quorum of those who vote for it: it can commit.
+pub fn is_led(cluster: &Cluster<'_, Peer>) -> bool {
+    leading(cluster).is_some_and(|(leader_id, leader)| {
+        let follows = |id| {
+            let server = cluster.node(id).and_then(Peer::server);
+            server.is_some_and(|server| {
+                server.term() == leader.term() && server.leader() == Some(leader_id)
+            })
+        };
+        let quorum = leader.membership().quorum();
+        quorum.tally(|id| Some(follows(id))) == Tally::Won
+    })
+}
+
 fn leading<'a>(cluster: &Cluster<'a, Peer>) -> Option<(NodeId, &'a Server)> {
     running(cluster)
         .filter(|(_, server)| server.role() == Role::Leader)
         .max_by_key(|(_, server)| server.term())
 }
 
-/// Whether all running servers follow one leader and have caught up with it.
+/// Whether the cluster can go on, though the disks of these servers were damaged: whether enough of them have come back, or were
+/// not needed. The members are those of the log that would win an election.
+pub fn can_be_live(cluster: &Cluster<'_, Peer>, damaged: &[NodeId]) -> bool {
+    let lost = |id: NodeId| {
+        let server = cluster.node(id).and_then(Peer::server);
+        let down = cluster.status(id) == Status::Down;
+        damaged.contains(&id) && (down || server.is_some_and(Server::is_recovering))
+    };
+    let servers = cluster.nodes().filter_map(|(_, peer)| peer.server());
+    let ahead = servers.max_by_key(|server| (server.log().last_term(), server.log().last_index()));
+    ahead.is_some_and(|server| {
+        let quorum = server.membership().quorum();
+        quorum.tally(|id| Some(!lost(id))) == Tally::Won
+    })
+}
+
+/// Whether all running members follow one leader and have caught up with it, and no change of members is under way.
 ///
 /// # Errors
 /// In words, what is still to happen.
@@ -226,7 +321,13 @@ pub fn converged(cluster: &Cluster<'_, Peer>) -> Result<(), String> {
         ));
     };
     let (term, last) = (leader.term(), leader.log().last_index());
-    for (id, server) in running(cluster) {
+    let (members, changed_at) = (leader.membership(), leader.membership_index());
+    if members.is_joint() || changed_at > leader.commit_index() {
+        return Err(format!(
+            "{leader_id} leads term {term}, but the members {members} are not committed"
+        ));
+    }
+    for (id, server) in running(cluster).filter(|(id, _)| members.contains(*id)) {
         let reason = if server.term() != term {
             format!("is in term {}", server.term())
         } else if server.leader() != Some(leader_id) {

@@ -1,136 +1,156 @@
-//! Log replication: §5.3, the commitment rule of §5.4.2, and the AppendEntries RPC of Figure 2.
+//! Log replication, the leader's side: §5.3, the commitment rule of §5.4.2; pipelined (dissertation §10.2.1, §10.2.2).
 
-use super::log::{Command, Index, Log, Term};
-use super::message::{AppendEntries, AppendEntriesReply, Appended, Conflict, Message, Reply};
+use super::leader::Follower;
+use super::log::{Command, Entry, Index, Log, Term};
+use super::message::{AppendEntries, AppendEntriesReply, Appended, InstallSnapshot, Message};
 use super::probes::PROBES;
-use super::progress::{Batch, Progress};
+use super::progress::{Batch, Beat, Chunk};
 use super::server::{Server, State};
-use super::session::Answer;
 use super::{Peer, Timer};
-use crate::quorum;
 use splitbrain_core::{Context, NodeId, probe};
-use std::collections::VecDeque;
-use std::iter::once;
 use std::time::Duration;
 
-/// What only a leader knows.
-#[derive(Clone, Debug)]
-pub(super) struct Leader {
-    /// How far each follower is, in the order of the server's `peers`.
-    pub(super) followers: Vec<Progress>,
-    /// Who waits for which entry to be applied, by ascending index. All these entries are of the leader's term, and
-    /// in its log: nobody else creates entries in its term, and it removes none.
-    waiting: VecDeque<(Index, NodeId)>,
+/// What every request of a leader says.
+#[derive(Clone, Copy)]
+struct Says {
+    term: Term,
+    round: u64,
+    commit_index: Index,
 }
 
-impl Leader {
-    /// A leader of that many followers, which knows nothing of their logs yet.
-    pub(super) fn new(followers: usize, last_index: Index) -> Leader {
-        Leader {
-            followers: vec![Progress::new(last_index); followers],
-            waiting: VecDeque::new(),
-        }
-    }
-
-    /// The client is to be answered when the entry at `index` has been applied.
-    pub(super) fn await_commit(&mut self, index: Index, client: NodeId) {
-        self.waiting.push_back((index, client));
-    }
-
-    /// The entry at `index` has been applied.
-    pub(super) fn answer_client(
-        &mut self,
-        index: Index,
-        command: &Command,
-        answer: Option<Answer>,
-        cx: &mut Context<'_, Peer>,
-    ) {
-        let waiting = self
-            .waiting
-            .pop_front_if(|(waits_for, _)| *waits_for == index);
-        if let (Some((_, client)), Some(request), Some(answer)) =
-            (waiting, command.request(), answer)
-        {
-            cx.send(client, Message::Reply(Reply { request, answer }));
-        }
-    }
-
-    /// The server no longer leads. Whether the entries will be committed is for others to say, so the clients are
-    /// sent to ask them again; their sessions make that safe (dissertation §6.3).
-    pub(super) fn turn_away_clients(self, log: &Log, cx: &mut Context<'_, Peer>) {
-        if !self.waiting.is_empty() {
-            probe!(cx, "a deposed leader turned waiting clients away");
-        }
-        for (index, client) in self.waiting {
-            if let Some(request) = log.entry(index).and_then(|entry| entry.command.request()) {
-                let answer = Answer::NotLeader(None);
-                cx.send(client, Message::Reply(Reply { request, answer }));
-            }
-        }
-    }
-}
-
-/// The leader's side.
 impl Server {
+    /// Creates an entry. The others get it while this server's own disk is still busy with it (dissertation §10.2.1): the
+    /// leader counts itself only once it is durable here, too. While the disk is busy, entries wait to be written together.
+    pub(super) fn propose(&mut self, command: Command, cx: &mut Context<'_, Peer>) {
+        let index = self.log.last_index().next();
+        let term = self.term();
+        let changes_members = matches!(command, Command::Members(_));
+        self.write(index, [Entry { term, command }]);
+        if changes_members && let State::Leader(leader) = &mut self.state {
+            // In force as of now (dissertation §4.1).
+            leader.follow(self.id, self.memberships.latest(), index.previous());
+        }
+        if !self.disk.is_busy() {
+            self.persist(cx);
+        }
+        self.replicate(cx);
+    }
+
     /// Sends every follower what it may be sent now.
     pub(super) fn replicate(&mut self, cx: &mut Context<'_, Peer>) {
-        for follower in 0..self.peers.len() {
+        let State::Leader(leader) = &self.state else {
+            return;
+        };
+        for follower in 0..leader.followers.len() {
             self.replicate_to(follower, cx);
         }
     }
 
     fn replicate_to(&mut self, follower: usize, cx: &mut Context<'_, Peer>) {
-        let (term, commit_index) = (self.term(), self.commit_index);
+        let commit_index = self.commit_index;
+        let term = self.term();
         let State::Leader(leader) = &mut self.state else {
             return;
         };
-        let progress = &mut leader.followers[follower];
+        let says = Says {
+            term,
+            round: leader.rounds.latest(),
+            commit_index,
+        };
+        let Follower { id, progress, .. } = &mut leader.followers[follower];
+        if progress.needs_snapshot(&self.log) {
+            probe!(cx, "a leader sent a snapshot in place of entries");
+            progress.install(self.snapshot.clone());
+        }
+        // Nothing that is sent here depends on what is not yet durable: the term is, as nobody would have voted for it
+        // otherwise, and the leader does not count itself for these entries before they are. So they need not wait.
         while let Some(batch) = progress.next_batch(self.log.last_index(), &self.settings) {
-            let request = append_entries(term, commit_index, &self.log, batch);
-            cx.send(self.peers[follower], request);
+            cx.send_eager(*id, append_entries(says, &self.log, batch));
+        }
+        if let Some(chunk) = progress.next_chunk(&self.settings) {
+            cx.send_eager(*id, install_snapshot(says, chunk));
         }
     }
 
     /// It is time to speak to every follower, so that none starts an election (§5.2), and so that whatever was lost
     /// is noticed.
     pub(super) fn on_heartbeat(&mut self, cx: &mut Context<'_, Peer>) {
-        let (term, commit_index) = (self.term(), self.commit_index);
-        let State::Leader(leader) = &mut self.state else {
+        let State::Leader(leader) = &self.state else {
             return;
         };
-        for (&peer, progress) in self.peers.iter().zip(&mut leader.followers) {
-            let batch = progress.heartbeat(self.log.last_index(), &self.settings);
-            cx.send(peer, append_entries(term, commit_index, &self.log, batch));
+        let patience = Duration::from_millis(self.settings.election_ms_max);
+        if self.settings.check_quorum && leader.rounds.unfollowed_for(cx.now()) > patience {
+            // Clients that ask it would wait in vain (dissertation §6.2).
+            probe!(cx, "a leader stepped down, as no quorum answered");
+            self.give_way(cx);
+            return;
         }
+        self.give_up_what_takes_too_long(cx);
+        self.broadcast(cx);
         let after = Duration::from_millis(self.settings.heartbeat_ms);
         cx.set_timer(Timer::Heartbeat, after);
     }
 
-    /// An answer to AppendEntries.
+    /// No longer leads, though nobody else does.
+    pub(super) fn give_way(&mut self, cx: &mut Context<'_, Peer>) {
+        self.leader = None;
+        self.become_follower(self.term(), cx);
+    }
+
+    /// Starts a round: sends something to every follower, news or not.
+    pub(super) fn broadcast(&mut self, cx: &mut Context<'_, Peer>) {
+        let State::Leader(leader) = &mut self.state else {
+            return;
+        };
+        leader.rounds.start(cx.now());
+        for follower in 0..leader.followers.len() {
+            self.beat(follower, cx);
+        }
+        // A leader without other voters has a quorum at once.
+        self.confirm_rounds(cx);
+    }
+
+    /// Sends something to a follower, news or not.
+    pub(super) fn beat(&mut self, follower: usize, cx: &mut Context<'_, Peer>) {
+        let commit_index = self.commit_index;
+        let term = self.term();
+        let State::Leader(leader) = &mut self.state else {
+            return;
+        };
+        let says = Says {
+            term,
+            round: leader.rounds.latest(),
+            commit_index,
+        };
+        let Follower { id, progress, .. } = &mut leader.followers[follower];
+        if progress.needs_snapshot(&self.log) {
+            progress.install(self.snapshot.clone());
+        }
+        let message = match progress.heartbeat(self.log.last_index(), &self.settings) {
+            Beat::Entries(batch) => append_entries(says, &self.log, batch),
+            Beat::Chunk(chunk) => install_snapshot(says, chunk),
+        };
+        cx.send_eager(*id, message);
+    }
+
+    /// An answer to AppendEntries, or to the last chunk of a snapshot.
     pub(super) fn on_append_entries_reply(
         &mut self,
         from: NodeId,
         reply: AppendEntriesReply,
         cx: &mut Context<'_, Peer>,
     ) {
-        if reply.term > self.term() {
-            self.become_follower(reply.term, cx);
-        }
-        // What a follower said to an earlier leader may have been overwritten since.
-        if reply.term < self.term() {
-            probe!(cx, "a reply to an earlier term's entries was ignored");
+        let Some(follower) = self.answering(from, reply.term, reply.round, cx) else {
             return;
-        }
+        };
         let State::Leader(leader) = &mut self.state else {
             return;
         };
-        let Some(follower) = self.peers.iter().position(|&peer| peer == from) else {
-            return;
-        };
-        let progress = &mut leader.followers[follower];
+        let progress = &mut leader.followers[follower].progress;
         match reply.appended {
             Appended::Matched(index) => {
-                if progress.matched(index) {
+                // Only what is news can make a majority.
+                if progress.matched(index) && index > self.commit_index {
                     self.advance_commit_index(cx);
                 }
             }
@@ -141,7 +161,55 @@ impl Server {
             }
             Appended::StaleTerm => {}
         }
-        self.replicate_to(follower, cx);
+        self.went_on(from, cx);
+    }
+
+    /// Whose answer it is, if it is one to this leader in this term: its place among the followers.
+    pub(super) fn answering(
+        &mut self,
+        from: NodeId,
+        term: Term,
+        round: u64,
+        cx: &mut Context<'_, Peer>,
+    ) -> Option<usize> {
+        if term > self.term() {
+            self.become_follower(term, cx);
+            self.persist(cx);
+        }
+        // What a follower said to an earlier leader may have been overwritten since.
+        if term < self.term() {
+            probe!(cx, "a reply to an earlier term's entries was ignored");
+            return None;
+        }
+        let State::Leader(leader) = &mut self.state else {
+            return None;
+        };
+        let mut followers = leader.followers.iter_mut();
+        let place = followers.position(|follower| follower.id == from)?;
+        let follower = &mut leader.followers[place];
+        follower.answered_round = follower.answered_round.max(round);
+        if round > leader.rounds.confirmed() {
+            self.confirm_rounds(cx);
+        }
+        Some(place)
+    }
+
+    /// A follower has answered: it can be sent more, and whoever waits for it to catch up may have waited enough.
+    pub(super) fn went_on(&mut self, from: NodeId, cx: &mut Context<'_, Peer>) {
+        let State::Leader(leader) = &self.state else {
+            return;
+        };
+        let (transfers, changes) = (leader.transfer.is_some(), leader.change.is_some());
+        let mut followers = leader.followers.iter();
+        if let Some(follower) = followers.position(|follower| follower.id == from) {
+            self.replicate_to(follower, cx);
+        }
+        if transfers {
+            self.go_on_with_transfer(cx);
+        }
+        if changes {
+            self.go_on_with_change(cx);
+        }
     }
 
     /// Commits what a majority stores durably (§5.3, §5.4.2; Figure 2, leaders).
@@ -149,125 +217,59 @@ impl Server {
         let State::Leader(leader) = &self.state else {
             return;
         };
-        let followers = leader.followers.iter().map(Progress::match_index);
-        let index = quorum::reached(followers.chain(once(self.disk.durable_index())));
-        if index > self.commit_index
-            // An entry of an earlier term may be stored on a majority and yet be overwritten (Figure 8). It is
-            // committed only through an entry of the leader's own term that follows it.
-            && self.log.term_at(index) == Some(self.term())
-        {
-            if self.log.term_at(self.commit_index.next()) != Some(self.term()) {
-                probe!(cx, "an entry of an earlier term was committed indirectly");
+        let quorum = self.memberships.latest().quorum();
+        let index = quorum.reached(|id| {
+            if id == self.id {
+                self.disk.durable_index()
+            } else {
+                let follower = leader.follower(id);
+                follower.map_or(Index::ZERO, |follower| follower.progress.match_index())
             }
-            self.commit_index = index;
-            self.apply_committed(cx);
-        } else if index > self.commit_index {
+        });
+        if index <= self.commit_index {
+            return;
+        }
+        // An entry of an earlier term may be stored on a majority and yet be overwritten (Figure 8). It is
+        // committed only through an entry of the leader's own term that follows it.
+        if self.log.term_at(index) != Some(self.term()) {
             probe!(
                 cx,
                 "a majority had an entry of an earlier term, which was not committed for that"
             );
+            return;
         }
-    }
-}
-
-/// The follower's side.
-impl Server {
-    /// AppendEntries RPC, receiver (Figure 2).
-    pub(super) fn on_append_entries(
-        &mut self,
-        leader: NodeId,
-        request: AppendEntries,
-        cx: &mut Context<'_, Peer>,
-    ) {
-        let appended = if request.term < self.term() {
-            probe!(cx, "a deposed leader was refused");
-            Appended::StaleTerm
-        } else {
-            self.become_follower(request.term, cx);
-            self.leader = Some(leader);
-            self.wait_for_leader(cx);
-            match self.conflict(request.previous_index, request.previous_term) {
-                Some(conflict) => {
-                    probe!(
-                        cx,
-                        "a follower refused entries that did not follow on its log"
-                    );
-                    Appended::Conflict(conflict)
-                }
-                None => Appended::Matched(self.append(request, cx)),
-            }
-        };
-        // The leader counts this server as a holder of the entries: a crash must not lose them (Figure 2: persistent
-        // state is updated before responding).
-        self.persist(cx);
-        let term = self.term();
-        let reply = AppendEntriesReply { term, appended };
-        cx.send(leader, Message::AppendEntriesReply(reply));
-    }
-
-    /// Why entries cannot be appended after this one, if they cannot (§5.3).
-    fn conflict(&self, previous_index: Index, previous_term: Term) -> Option<Conflict> {
-        let term = self.log.term_at(previous_index);
-        if term == Some(previous_term) {
-            return None;
+        if self.log.term_at(self.commit_index.next()) != Some(self.term()) {
+            probe!(cx, "an entry of an earlier term was committed indirectly");
         }
-        let after_end = self.log.last_index().next();
-        Some(Conflict {
-            refused: previous_index,
-            term,
-            first_index: term
-                .and_then(|term| self.log.first_index_of(term))
-                .unwrap_or(after_end),
-        })
-    }
-
-    /// Appends entries to a log that holds the previous one; the index up to which it now agrees with the leader's.
-    fn append(&mut self, request: AppendEntries, cx: &mut Context<'_, Peer>) -> Index {
-        let first = request.previous_index.next();
-        // What follows the new entries may be a leftover that the leader knows nothing of: it is neither acknowledged
-        // nor committed below.
-        let last_new = request.previous_index.plus(request.entries.len());
-        // Requests may arrive late and twice, so only a conflict is a reason to remove anything: without one, what
-        // follows the new entries may have been acknowledged already.
-        let held = self.log.starting_at(first).iter();
-        let agreeing = held
-            .zip(&request.entries)
-            .take_while(|(held, new)| held.term == new.term)
-            .count();
-        if agreeing < request.entries.len() {
-            if first.plus(agreeing) <= self.log.last_index() {
-                probe!(cx, "a conflicting tail was truncated");
-            }
-            let missing = request.entries.into_iter().skip(agreeing);
-            self.write(first.plus(agreeing), missing);
-        } else if agreeing > 0 {
-            probe!(cx, "entries came that were there already");
-        }
-        let committed = request.commit_index.min(last_new);
-        if committed < request.commit_index && committed < self.log.last_index() {
-            probe!(
-                cx,
-                "a commit index beyond the last new entry was not followed"
-            );
-        }
-        if committed > self.commit_index {
-            if last_new == request.previous_index {
-                probe!(cx, "a commit index was learnt from a heartbeat");
-            }
-            self.commit_index = committed;
-            self.apply_committed(cx);
-        }
-        last_new
+        let before = self.commit_index;
+        self.commit_index = index;
+        self.apply_committed(cx);
+        self.members_committed(before, cx);
     }
 }
 
 /// The request that carries these entries.
-fn append_entries(term: Term, commit_index: Index, log: &Log, batch: Batch) -> Message {
+fn append_entries(says: Says, log: &Log, batch: Batch) -> Message {
     Message::AppendEntries(AppendEntries {
-        term,
+        term: says.term,
+        round: says.round,
         previous_index: batch.previous,
         previous_term: log.term_at(batch.previous).unwrap_or_default(),
         entries: log.starting_at(batch.previous.next())[..batch.count].to_vec(),
-        commit_index,
+        commit_index: says.commit_index,
+    })
+}
+
+/// The request that carries this piece of a snapshot.
+fn install_snapshot(says: Says, chunk: Chunk) -> Message {
+    Message::InstallSnapshot(InstallSnapshot {
+        term: says.term,
+        round: says.round,
+        last_index: chunk.snapshot.last_index,
+        last_term: chunk.snapshot.last_term,
+        membership: chunk.snapshot.membership.clone(),
+        offset: chunk.offset,
+        parts: chunk.parts,
+        done: chunk.done,
     })
 }

@@ -16,7 +16,7 @@ pub(super) struct Progress {
     counters: Arc<Counters>,
 }
 
-/// Of this process: what an earlier one did took its time elsewhere.
+/// Seeds and events of this process, as what an earlier one did took its time elsewhere; failures of the whole campaign.
 #[derive(Debug, Default)]
 struct Counters {
     seeds: AtomicU64,

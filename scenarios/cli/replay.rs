@@ -29,7 +29,7 @@ pub(super) fn replay(arguments: &Arguments) -> anyhow::Result<Status> {
     };
     let report = case.run(replay.seed, &replay.script, Some(detail));
     print(|out| {
-        let (faults, operations) = replay.decisions();
+        let (faults, operations) = replay.script.counts();
         writeln!(
             out,
             "{}: {}\nseed {}, {}, {}",

@@ -5,7 +5,6 @@ use super::values::{parse_engine, parse_seed, parse_seeds, parse_time};
 use super::{Status, count, print, probes, shrink};
 use crate::catalog;
 use anyhow::{Context as _, ensure};
-use splitbrain::Seed;
 use splitbrain::campaign::{Campaign, DistinctFailure, Met, Summary};
 use splitbrain::case::Case;
 use splitbrain::report::{FailureFolder, write_failure};
@@ -13,6 +12,7 @@ use splitbrain::run::{Finding, Script};
 use splitbrain::scenario::ExpectedVerdict;
 use splitbrain::shrink::Shrunk;
 use splitbrain::world::TraceDetail;
+use splitbrain::{Seed, Time};
 use std::io::Write;
 use std::num::NonZeroU64;
 use std::ops::Range;
@@ -105,10 +105,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Status> {
         status = status.max(Status::Unknown);
     }
     if arguments.json {
-        let object = match <[_; 1]>::try_from(objects) {
-            Ok([object]) if cases.len() == 1 => object,
-            Ok(objects) => serde_json::json!({ "runs": objects }),
-            Err(objects) => serde_json::json!({ "runs": objects }),
+        let object = match &objects[..] {
+            [object] if cases.len() == 1 => object.clone(),
+            objects => serde_json::json!({ "runs": objects }),
         };
         print(|out| writeln!(out, "{object}"))?;
     }
@@ -174,8 +173,8 @@ fn run_case<'a>(
     let resume = arguments.resume.as_deref();
     let mut outcome = session::run(&campaign, case, stop, arguments.time, resume)?;
     let summary = &outcome.summary;
-    let is_first = |seed: &Seed| summary.distinct.iter().any(|known| known.first == *seed);
-    let to_write = |seed: &Seed| arguments.distinct.is_none() || is_first(seed);
+    let to_write =
+        |seed: &Seed| arguments.distinct.is_none() || summary.first_shown_by(*seed).is_some();
     let mut folders = Vec::new();
     let mut written = 0;
     let mut unwritten = None;
@@ -224,8 +223,8 @@ fn shrink_failures(
 ) -> anyhow::Result<Vec<(Seed, Shrunk, FailureFolder)>> {
     let mut runs: Vec<(Seed, Shrunk, FailureFolder)> = Vec::new();
     for ((seed, finding), folder) in summary.failures.iter().zip(folders) {
-        let first = summary.distinct.iter().any(|known| known.first == *seed);
-        let Some(folder) = folder.as_ref().filter(|_| first) else {
+        let is_first = summary.first_shown_by(*seed).is_some();
+        let Some(folder) = folder.as_ref().filter(|_| is_first) else {
             continue;
         };
         if stop.load(Relaxed) {
@@ -271,6 +270,7 @@ impl Ran<'_> {
             unknown,
             stats,
             virtual_ns,
+            leader_after_healing_ms,
             digest,
             failures,
             unknowns,
@@ -319,6 +319,7 @@ impl Ran<'_> {
             "messages": stats.messages_sent,
             "ops": stats.ops_invoked,
             "virtual_seconds": *virtual_ns as f64 / 1e9,
+            "leader_after_healing_ms": leader_after_healing_ms,
             "wall_seconds": self.outcome.wall.as_secs_f64(),
             "digest": format!("{digest:016x}"),
             "failures": failures.iter().zip(replays).map(failure).collect::<Vec<_>>(),
@@ -339,6 +340,7 @@ impl Ran<'_> {
             unknown,
             stats,
             virtual_ns,
+            leader_after_healing_ms,
             digest,
             ..
         } = &self.outcome.summary;
@@ -358,6 +360,13 @@ impl Ran<'_> {
             stats.ops_info,
             *virtual_ns as f64 / 1e9
         )?;
+        if let Some(ms) = leader_after_healing_ms {
+            let after = Time::from_millis(*ms);
+            writeln!(
+                out,
+                "  a leader was there {after} after healing at the latest"
+            )?;
+        }
         self.print_course(out)?;
         self.print_swarm(out)?;
         probes::print(&self.outcome.summary, self.case.required_probes(), out)?;
@@ -420,12 +429,12 @@ impl Ran<'_> {
 
     /// The first seed of each distinct failure; of those that were not told apart, the seeds.
     fn print_failures(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        let summary = &self.outcome.summary;
         let Summary {
             failures, distinct, ..
-        } = &self.outcome.summary;
-        let known = |seed: Seed| distinct.iter().find(|known| known.first == seed);
+        } = summary;
         let shown = |(_, (seed, _)): &(usize, &(Seed, Finding))| {
-            distinct.is_empty() || known(*seed).is_some()
+            distinct.is_empty() || summary.first_shown_by(*seed).is_some()
         };
         for (place, (seed, finding)) in failures.iter().enumerate().filter(shown).take(SHOWN_MAX) {
             let first_line = finding.what.lines().next().unwrap_or_default();
@@ -434,7 +443,7 @@ impl Ran<'_> {
                 "  seed {seed}, {} at {}: {first_line}",
                 finding.property, finding.at
             )?;
-            if let Some(DistinctFailure { shape, seeds, .. }) = known(*seed) {
+            if let Some(DistinctFailure { shape, seeds, .. }) = summary.first_shown_by(*seed) {
                 let shape = shape.as_ref().map_or_else(
                     || "not shown by its schedule alone".to_owned(),
                     ToString::to_string,

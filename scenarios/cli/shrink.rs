@@ -7,8 +7,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use splitbrain::Seed;
 use splitbrain::case::Case;
+use splitbrain::replay::Replay;
 use splitbrain::report::{FailureFolder, write_run};
-use splitbrain::run::Script;
+use splitbrain::run::{Script, Verdict};
 use splitbrain::shrink::{Shrunk, shrink};
 use std::path::{Path, PathBuf};
 
@@ -30,7 +31,6 @@ pub(super) struct Arguments {
 
 pub(super) fn command(arguments: &Arguments) -> anyhow::Result<Status> {
     let (case, replay) = catalog::load_replay(&arguments.path)?;
-    let (faults, operations) = replay.decisions();
     let property = &replay.finding.property;
     let Some(shrunk) = shrunk(
         &*case,
@@ -56,20 +56,29 @@ pub(super) fn command(arguments: &Arguments) -> anyhow::Result<Status> {
         .report
         .clone()
         .unwrap_or_else(|| beside.join("shrunk"));
-    let written = write(&folder, &shrunk)?;
+    let kept = smaller_there(&folder, &replay, &shrunk);
+    let written = match &kept {
+        Some((case, kept)) => write_small(&folder, &**case, kept.seed, &kept.script)?,
+        None => write(&folder, &shrunk)?,
+    };
     print(|out| {
         writeln!(out, "{}: {}", case.name(), case.summary())?;
-        let from = format!(
-            "{} and {}",
-            count(faults as u64, "fault"),
-            count(operations as u64, "operation")
-        );
         writeln!(
             out,
-            "seed {}, shrunk from {from} to {}\n",
+            "seed {}, shrunk from {} to {}",
             replay.seed,
+            decisions(&replay.script),
             in_words(&shrunk)
         )?;
+        if let Some((_, kept)) = &kept {
+            writeln!(
+                out,
+                "kept the smaller run that was there: {} with seed {}",
+                decisions(&kept.script),
+                kept.seed
+            )?;
+        }
+        writeln!(out)?;
         writeln!(out, "{}", written.explanation)?;
         writeln!(
             out,
@@ -103,21 +112,57 @@ pub(super) fn shrunk(
     shrunk
 }
 
+/// The run in this folder, if it violates the same property of the same scenario, as it did when it was written, and is smaller:
+/// shrinking again with a smaller budget makes nothing larger.
+fn smaller_there(
+    folder: &Path,
+    replay: &Replay,
+    shrunk: &Shrunk,
+) -> Option<(Box<dyn Case>, Replay)> {
+    let size = |case: &dyn Case, script: &Script<Value>| {
+        (script.decisions(), case.nodes(), case.duration())
+    };
+    let (case, there) = catalog::load_replay(folder).ok()?;
+    let same = |a: &Replay, b: &Replay| {
+        (&a.scenario, &a.finding.property) == (&b.scenario, &b.finding.property)
+    };
+    if !same(&there, replay) || size(&*case, &there.script) >= size(&*shrunk.case, &shrunk.script) {
+        return None;
+    }
+    let report = case.run(there.seed, &there.script, None);
+    let still = matches!(report.verdict, Verdict::Invalid(found) if found == there.finding);
+    (still && report.digest == there.digest).then_some((case, there))
+}
+
 /// Writes the small run down.
 pub(super) fn write(folder: &Path, shrunk: &Shrunk) -> anyhow::Result<FailureFolder> {
-    write_run(folder, &*shrunk.case, shrunk.seed, &shrunk.script)?
-        .context("the small run failed only once")
+    write_small(folder, &*shrunk.case, shrunk.seed, &shrunk.script)
+}
+
+fn write_small(
+    folder: &Path,
+    case: &dyn Case,
+    seed: Seed,
+    script: &Script<Value>,
+) -> anyhow::Result<FailureFolder> {
+    write_run(folder, case, seed, script)?.context("the small run failed only once")
+}
+
+/// `2 faults and 3 operations`.
+fn decisions(script: &Script<Value>) -> String {
+    let (faults, operations) = script.counts();
+    format!(
+        "{} and {}",
+        count(faults as u64, "fault"),
+        count(operations as u64, "operation")
+    )
 }
 
 /// `2 faults and 3 operations with seed 7, in 812 runs (34567 steps)`.
 pub(super) fn in_words(shrunk: &Shrunk) -> String {
-    let Script { faults, operations } = &shrunk.script;
-    let faults = faults.as_ref().map_or(0, Vec::len) as u64;
-    let operations = operations.as_ref().map_or(0, Vec::len) as u64;
     format!(
-        "{} and {} with seed {}, in {} ({})",
-        count(faults, "fault"),
-        count(operations, "operation"),
+        "{} with seed {}, in {} ({})",
+        decisions(&shrunk.script),
         shrunk.seed,
         count(shrunk.runs, "run"),
         count(shrunk.steps, "step")

@@ -2,8 +2,7 @@
 
 use serde::Serialize;
 use splitbrain::check::jsonl;
-use splitbrain::protocol::{HistoryOf, Judgement, Protocol};
-use splitbrain::scenario::WorkloadSpec;
+use splitbrain::protocol::{Given, HistoryOf, Judgement, Protocol};
 use splitbrain::{Cluster, Invariant, NodeId, Rng};
 use splitbrain_protocols::bully::{self, Config, Member, Op, Role, Settings};
 use std::io;
@@ -22,18 +21,19 @@ impl Protocol for Bully {
     type Node = Member;
     type Settings = Settings;
     const NAME: &'static str = "bully";
+    const HAS_LEADER: bool = true;
     /// What a member answers is an opinion: there is no order that it could contradict.
     const HISTORY_PROPERTY: Option<&'static str> = None;
 
-    fn validate(settings: &Settings, _servers: usize, clients: usize) -> Result<(), String> {
-        if clients > 0 {
+    fn validate(given: Given<'_, Settings>) -> Result<(), String> {
+        if given.cluster.clients.get() > 0 {
             return Err("bully has no clients: operations begin at the members".to_owned());
         }
-        settings.validate()
+        given.settings.validate()
     }
 
-    fn nodes(settings: &Settings, servers: usize, _clients: usize) -> Vec<Config> {
-        bully::cluster(servers, *settings)
+    fn nodes(given: Given<'_, Settings>) -> Vec<Config> {
+        bully::cluster(given.cluster.servers.get(), *given.settings)
     }
 
     fn invoked_at(servers: usize, _clients: usize) -> Vec<NodeId> {
@@ -41,7 +41,7 @@ impl Protocol for Bully {
     }
 
     fn operation(
-        _: &WorkloadSpec,
+        _: Given<'_, Settings>,
         _nth: u64,
         _previous: Option<(&Op, &Option<NodeId>)>,
         _: &mut Rng,
@@ -49,7 +49,7 @@ impl Protocol for Bully {
         Op::Coordinator
     }
 
-    fn final_operations(_: &WorkloadSpec) -> Vec<Op> {
+    fn final_operations(_: Given<'_, Settings>) -> Vec<Op> {
         vec![Op::Coordinator]
     }
 

@@ -1,12 +1,12 @@
 //! The key-value store on Raft under test.
 
 use splitbrain::check::models::key_value::{self, KeyValue};
-use splitbrain::check::{History, jsonl};
-use splitbrain::protocol::{HistoryOf, Judgement, Protocol};
-use splitbrain::scenario::WorkloadSpec;
+use splitbrain::check::{Part, jsonl};
+use splitbrain::protocol::{Given, HistoryOf, Judgement, Protocol};
+use splitbrain::scenario::ClusterSpec;
 use splitbrain::{Cluster, Invariant, NodeId, Rng};
-use splitbrain_protocols::kv::{Key, Op, Ret, Value};
-use splitbrain_protocols::raft::{self, Config, Peer, Settings};
+use splitbrain_protocols::kv::{self, Key, Value};
+use splitbrain_protocols::raft::{self, Config, Op, Peer, Ret, Settings};
 use std::io;
 
 /// The key-value store replicated by Raft. Clients put, delete and compare-and-set; what one has just read it often
@@ -18,15 +18,22 @@ impl Protocol for RaftKv {
     type Node = Peer;
     type Settings = Settings;
     const NAME: &'static str = "raft-kv";
+    /// `change-members`: some three to five servers, drawn among all, are to be the voters, and perhaps another one a learner.
+    /// `transfer`: some server, drawn among all, is to lead.
+    const MIX: &'static [&'static str] = &["change-members", "transfer"];
     const HAS_PROGRESS: bool = true;
+    const HAS_LEADER: bool = true;
     const HISTORY_PROPERTY: Option<&'static str> = Some("linearizability");
 
-    fn validate(settings: &Settings, _servers: usize, _clients: usize) -> Result<(), String> {
-        settings.validate()
+    fn validate(given: Given<'_, Settings>) -> Result<(), String> {
+        let servers = given.cluster.servers.get();
+        let valid = given.settings.validate(servers);
+        valid.map_err(|error| error.to_string())
     }
 
-    fn nodes(settings: &Settings, servers: usize, clients: usize) -> Vec<Config> {
-        raft::cluster(servers, clients, *settings)
+    fn nodes(given: Given<'_, Settings>) -> Vec<Config> {
+        let ClusterSpec { servers, clients } = given.cluster;
+        raft::cluster(servers.get(), clients.get(), *given.settings)
     }
 
     fn invoked_at(servers: usize, clients: usize) -> Vec<NodeId> {
@@ -36,32 +43,44 @@ impl Protocol for RaftKv {
     }
 
     fn operation(
-        workload: &WorkloadSpec,
+        given: Given<'_, Settings>,
         nth: u64,
         previous: Option<(&Op, &Ret)>,
         rng: &mut Rng,
     ) -> Op {
-        let any_key = key(rng.index(workload.keys.get()));
+        let servers = given.cluster.servers.get();
+        match given.workload.special(rng) {
+            Some("change-members") => return change_members(servers, rng),
+            Some(_) => {
+                let to = NodeId::from_index(rng.index(servers));
+                return Op::TransferLeadership { to };
+            }
+            None => {}
+        }
+        let any_key = key(rng.index(given.workload.keys.get()));
         let value: Value = nth.to_string().into();
         let draw = rng.below(100);
-        match previous {
-            Some((Op::Get { key }, Ret::Value(seen))) if draw < 50 => Op::CompareAndSet {
-                key: key.clone(),
-                expected: seen.clone(),
-                value,
-            },
-            _ if draw < 60 => Op::Get { key: any_key },
-            _ if draw < 93 => Op::Put {
+        let previous = previous.and_then(|(op, ret)| Some((op.kv()?, ret.kv()?)));
+        Op::Kv(match previous {
+            Some((kv::Op::Get { key }, kv::Ret::Value(seen))) if draw < 50 => {
+                kv::Op::CompareAndSet {
+                    key: key.clone(),
+                    expected: seen.clone(),
+                    value,
+                }
+            }
+            _ if draw < 60 => kv::Op::Get { key: any_key },
+            _ if draw < 93 => kv::Op::Put {
                 key: any_key,
                 value,
             },
-            _ => Op::Delete { key: any_key },
-        }
+            _ => kv::Op::Delete { key: any_key },
+        })
     }
 
-    fn final_operations(workload: &WorkloadSpec) -> Vec<Op> {
-        (0..workload.keys.get())
-            .map(|number| Op::Get { key: key(number) })
+    fn final_operations(given: Given<'_, Settings>) -> Vec<Op> {
+        (0..given.workload.keys.get())
+            .map(|number| Op::Kv(kv::Op::Get { key: key(number) }))
             .collect()
     }
 
@@ -69,8 +88,16 @@ impl Protocol for RaftKv {
         raft::leader(&cluster)
     }
 
+    fn is_led(cluster: Cluster<'_, Peer>) -> bool {
+        raft::is_led(&cluster)
+    }
+
     fn converged(cluster: Cluster<'_, Peer>) -> Result<(), String> {
         raft::converged(&cluster)
+    }
+
+    fn can_be_live(_: Given<'_, Settings>, cluster: Cluster<'_, Peer>, damaged: &[NodeId]) -> bool {
+        raft::can_be_live(&cluster, damaged)
     }
 
     fn state_in_words(peer: &Peer) -> Option<String> {
@@ -88,11 +115,11 @@ impl Protocol for RaftKv {
     }
 
     fn judge(history: &HistoryOf<Self>, budget_steps: u64) -> Judgement {
-        Judgement::of(&KeyValue, &checkable(history), budget_steps)
+        Judgement::of_part(&KeyValue, &checkable(history), budget_steps)
     }
 
     fn write_history(history: &HistoryOf<Self>, out: &mut dyn io::Write) -> io::Result<()> {
-        jsonl::write(&checkable(history), out)
+        jsonl::write(&checkable(history).history, out)
     }
 }
 
@@ -100,13 +127,41 @@ fn key(number: usize) -> Key {
     format!("k{}", number + 1).into()
 }
 
-/// The history in the words of the checker's model.
-fn checkable(history: &HistoryOf<RaftKv>) -> History<key_value::Op, key_value::Ret> {
+/// Other members than there are, or perhaps the same.
+fn change_members(servers: usize, rng: &mut Rng) -> Op {
+    let mut ids: Vec<NodeId> = (0..servers).map(NodeId::from_index).collect();
+    rng.shuffle(&mut ids);
+    let most = servers.min(5);
+    let count = rng.between(most.min(3) as u64..=most as u64) as usize;
+    let learner = rng.below(4) == 0;
+    let learners = ids.drain(count..).take(usize::from(learner)).collect();
+    Op::ChangeMembers {
+        voters: ids,
+        learners,
+    }
+}
+
+/// What clients did to the store, in the words of the checker's model. What they did to the cluster is not for it.
+fn checkable(history: &HistoryOf<RaftKv>) -> Part<key_value::Op, key_value::Ret> {
     let op = |op: Op| match op {
-        Op::Get { key } => key_value::Op::Get { key },
-        Op::Put { key, value } => key_value::Op::Put { key, value },
-        Op::Delete { key } => key_value::Op::Delete { key },
-        Op::CompareAndSet {
+        Op::Kv(op) => Some(store_op(op)),
+        Op::ChangeMembers { .. } | Op::TransferLeadership { .. } => None,
+    };
+    let ret = |ret: Ret| match ret {
+        Ret::Kv(ret) => store_ret(ret),
+        Ret::Changed(_) | Ret::Transferred => {
+            unreachable!("an answer to an operation that was left out")
+        }
+    };
+    history.clone().only(op).map(|op| op, ret)
+}
+
+fn store_op(op: kv::Op) -> key_value::Op {
+    match op {
+        kv::Op::Get { key } => key_value::Op::Get { key },
+        kv::Op::Put { key, value } => key_value::Op::Put { key, value },
+        kv::Op::Delete { key } => key_value::Op::Delete { key },
+        kv::Op::CompareAndSet {
             key,
             expected,
             value,
@@ -115,12 +170,14 @@ fn checkable(history: &HistoryOf<RaftKv>) -> History<key_value::Op, key_value::R
             expected,
             value,
         },
-    };
-    let ret = |ret: Ret| match ret {
-        Ret::Value(value) => key_value::Ret::Value(value),
-        Ret::Written => key_value::Ret::Written,
-        Ret::Deleted(existed) => key_value::Ret::Deleted(existed),
-        Ret::Swapped(swapped) => key_value::Ret::Swapped(swapped),
-    };
-    history.clone().map(op, ret)
+    }
+}
+
+fn store_ret(ret: kv::Ret) -> key_value::Ret {
+    match ret {
+        kv::Ret::Value(value) => key_value::Ret::Value(value),
+        kv::Ret::Written => key_value::Ret::Written,
+        kv::Ret::Deleted(existed) => key_value::Ret::Deleted(existed),
+        kv::Ret::Swapped(swapped) => key_value::Ret::Swapped(swapped),
+    }
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use splitbrain_core::{Seed, Time};
 use std::num::NonZeroU64;
 use std::ops::{ControlFlow, Range};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 /// How many seeds a thread gets at a time. Results are folded in the order of seeds after each round.
 const ROUND_PER_JOB: u64 = 32;
@@ -132,7 +132,18 @@ impl Campaign {
         while !self.is_over(&summary) {
             let next = summary.next_seed();
             let round = next..self.seeds.end.min(next.saturating_add(per_round));
-            let one = |seed| (!stop.load(Relaxed)).then(|| run_one(case, Seed(seed), on_report));
+            // Seeds behind the first violation have no say any more. Those before it are all run, whoever is quicker.
+            let first = AtomicU64::new(u64::MAX);
+            let one = |seed| {
+                if stop.load(Relaxed) || first.load(Relaxed) < seed {
+                    return None;
+                }
+                let report = run_one(case, Seed(seed), on_report);
+                if self.stop_at_first && matches!(report.verdict, Verdict::Invalid(_)) {
+                    first.fetch_min(seed, Relaxed);
+                }
+                Some(report)
+            };
             let reports: Vec<Option<Report>> = match &pool {
                 Ok(pool) if self.jobs > 1 => {
                     pool.install(|| round.into_par_iter().map(one).collect())

@@ -2,11 +2,12 @@
 
 use crate::Injection;
 use crate::panics;
-use crate::protocol::{Contradiction, OpOf, Protocol};
+use crate::protocol::{Contradiction, Given, OpOf, Protocol};
 use crate::replay::{self, Replay, ReplayError};
 use crate::run::{self, Finding, HARNESS_PROPERTIES, Request, Script, Verdict};
 use crate::scenario::{
-    self, ClusterSpec, Expect, NetworkSpec, Require, ScenarioError, ScenarioOf, Victims,
+    self, ClusterSpec, Expect, Loaded, NetworkSpec, Require, ScenarioError, ScenarioOf, Victims,
+    WorkloadSpec,
 };
 use crate::shrink;
 use crate::span::Span;
@@ -34,6 +35,8 @@ pub struct Report {
     pub probes: Vec<u64>,
     /// How long it lasted in virtual time.
     pub virtual_time: Time,
+    /// How long after healing a leader was first seen, if the scenario asks for that.
+    pub leader_after_healing_ms: Option<u64>,
     /// Which sources of faults there were and how often they came, if the scenario leaves that to the seed.
     pub swarm: Option<String>,
     /// The faults that were injected, resolved.
@@ -64,6 +67,9 @@ impl Report {
 /// One way to make a case simpler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
+    /// What it leaves to the seed is as this one draws it, whatever seed it is run with. Other changes need this one first, where
+    /// anything is drawn.
+    AsDrawn(Seed),
     /// Nothing is required to happen.
     RequireNothing,
     /// Nothing is drawn by a nemesis, and nothing is required to happen.
@@ -170,20 +176,36 @@ impl ProtocolEntry {
 struct Prepared<P: Protocol> {
     name: String,
     scenario: ScenarioOf<P::Settings>,
+    /// Every combination of what the scenario leaves to the seed; nothing if it leaves nothing.
+    combinations: Vec<ScenarioOf<P::Settings>>,
     protocol: PhantomData<P>,
 }
 
 impl<P: Protocol> Prepared<P> {
+    /// The scenario as this seed draws it, and in words what it drew.
+    fn as_drawn(&self, seed: Seed) -> (&ScenarioOf<P::Settings>, Option<String>) {
+        if self.combinations.is_empty() {
+            return (&self.scenario, None);
+        }
+        let number = scenario::drawn_by(seed, self.combinations.len());
+        let words = self.scenario.draw.words(number);
+        (&self.combinations[number], Some(words))
+    }
+
     fn from_toml(
         name: &str,
         text: &str,
         file: &Path,
         sets: &[String],
     ) -> Result<Box<dyn Case>, ScenarioError> {
-        let scenario = scenario::from_toml(text, file, sets, check_with_protocol::<P>)?;
+        let Loaded {
+            scenario,
+            combinations,
+        } = scenario::from_toml(text, file, sets, check_with_protocol::<P>)?;
         Ok(Box::new(Prepared::<P> {
             name: name.to_owned(),
             scenario,
+            combinations,
             protocol: PhantomData,
         }))
     }
@@ -196,12 +218,17 @@ impl<P: Protocol> Prepared<P> {
             message: scenario::one_line(&format!("scenario.{invalid}")),
         };
         scenario::validate(&scenario).map_err(wrong)?;
+        if !scenario.draw.is_empty() {
+            let what = "a replay draws nothing: what the seed drew is said where it belongs";
+            return Err(wrong(scenario::Invalid::new(&["draw"], what)));
+        }
         check_with_protocol::<P>(&scenario).map_err(wrong)?;
         let name = replay.scenario.clone();
         Ok((
             Box::new(Prepared::<P> {
                 name,
                 scenario,
+                combinations: Vec::new(),
                 protocol: PhantomData,
             }),
             replay,
@@ -213,11 +240,12 @@ impl<P: Protocol> Prepared<P> {
 fn check_with_protocol<P: Protocol>(
     scenario: &ScenarioOf<P::Settings>,
 ) -> Result<(), scenario::Invalid> {
-    let servers = scenario.cluster.servers.get();
-    let clients = scenario.cluster.clients.get();
-    P::validate(&scenario.settings, servers, clients).map_err(|what| {
+    let given = Given::from(scenario);
+    validate_mix::<P>(&scenario.workload)?;
+    P::validate(given).map_err(|what| {
         // Where not even the default settings will do, it is the cluster that is wrong.
-        let default = P::validate(&P::Settings::default(), servers, clients);
+        let settings = &P::Settings::default();
+        let default = P::validate(Given { settings, ..given });
         let place = if default.is_err() {
             "cluster"
         } else {
@@ -225,11 +253,16 @@ fn check_with_protocol<P: Protocol>(
         };
         scenario::Invalid::new(&[place], what)
     })?;
-    if P::invoked_at(servers, clients).is_empty() {
+    let ClusterSpec { servers, clients } = &scenario.cluster;
+    if P::invoked_at(servers.get(), clients.get()).is_empty() {
         return Err(scenario::Invalid::new(
             &["cluster"],
             "nobody is there to ask for operations: expected clients = 1 or more",
         ));
+    }
+    if scenario.leader_within.is_some() && !P::HAS_LEADER {
+        let what = format!("nobody leads: {} has no leader", P::NAME);
+        return Err(scenario::Invalid::new(&["leader_within"], what));
     }
     for (index, spec) in scenario.nemesis.iter().enumerate() {
         let by_progress = matches!(spec.victims, Some(Victims::Behind | Victims::Ahead));
@@ -306,6 +339,19 @@ fn check_with_protocol<P: Protocol>(
     Ok(())
 }
 
+/// A workload may ask for the special operations that the protocol knows.
+fn validate_mix<P: Protocol>(workload: &WorkloadSpec) -> Result<(), scenario::Invalid> {
+    let Some(name) = workload.mix.names().find(|name| !P::MIX.contains(name)) else {
+        return Ok(());
+    };
+    let known = match P::MIX {
+        [] => "it has none".to_owned(),
+        known => format!("expected one of {}", known.join(", ")),
+    };
+    let what = format!("`{name}` is no special operation of {}: {known}", P::NAME);
+    Err(scenario::Invalid::new(&["workload", "mix", name], what))
+}
+
 /// A script whose operations are those of the protocol.
 ///
 /// # Panics
@@ -350,7 +396,7 @@ impl<P: Protocol> Case for Prepared<P> {
     }
 
     fn nodes(&self) -> usize {
-        self.scenario.cluster.servers.get() + self.scenario.cluster.clients.get()
+        self.scenario.cluster.nodes()
     }
 
     fn servers(&self) -> usize {
@@ -384,6 +430,18 @@ impl<P: Protocol> Case for Prepared<P> {
     }
 
     fn changed(&self, change: &Change) -> Option<Box<dyn Case>> {
+        if let Change::AsDrawn(seed) = change {
+            return Some(Box::new(Prepared::<P> {
+                name: self.name.clone(),
+                scenario: self.as_drawn(*seed).0.clone(),
+                combinations: Vec::new(),
+                protocol: PhantomData,
+            }));
+        }
+        // Whoever changes a case decides first what of it is drawn.
+        if !self.combinations.is_empty() {
+            return None;
+        }
         let mut scenario = self.scenario.clone();
         let ScenarioOf {
             network,
@@ -393,6 +451,7 @@ impl<P: Protocol> Case for Prepared<P> {
             ..
         } = &mut scenario;
         let simpler = match change {
+            Change::AsDrawn(_) => true,
             Change::RequireNothing => {
                 scenario.require = Require::NOTHING;
                 true
@@ -434,12 +493,14 @@ impl<P: Protocol> Case for Prepared<P> {
         Some(Box::new(Prepared::<P> {
             name: self.name.clone(),
             scenario,
+            combinations: Vec::new(),
             protocol: PhantomData,
         }))
     }
 
     fn run(&self, seed: Seed, script: &Script<Value>, trace: Option<TraceDetail>) -> Report {
-        match panics::catch(|| run::run::<P>(&self.scenario, seed, &typed::<P>(script), trace)) {
+        let (scenario, drew) = self.as_drawn(seed);
+        match panics::catch(|| run::run::<P>(scenario, seed, &typed::<P>(script), trace)) {
             Ok(run) => {
                 let mut history = Vec::new();
                 // Writing to memory cannot fail.
@@ -461,7 +522,11 @@ impl<P: Protocol> Case for Prepared<P> {
                     stats: run.stats,
                     probes: run.probes,
                     virtual_time: run.virtual_time,
-                    swarm: run.swarm,
+                    leader_after_healing_ms: run.leader_after_healing_ms,
+                    swarm: match (drew, run.swarm) {
+                        (Some(drew), Some(swarm)) => Some(format!("{drew}; {swarm}")),
+                        (drew, swarm) => drew.or(swarm),
+                    },
                     faults: run.faults,
                     operations,
                     contradiction: run.contradiction,
@@ -482,6 +547,7 @@ impl<P: Protocol> Case for Prepared<P> {
                 stats: Stats::default(),
                 probes: Vec::new(),
                 virtual_time: Time::ZERO,
+                leader_after_healing_ms: None,
                 swarm: None,
                 faults: Vec::new(),
                 operations: None,
@@ -494,6 +560,7 @@ impl<P: Protocol> Case for Prepared<P> {
     }
 
     fn replay_json(&self, report: &Report, finding: &Finding) -> Result<String, ReplayError> {
-        replay::to_json(&self.name, &self.scenario, report, finding)
+        let (scenario, _) = self.as_drawn(report.seed);
+        replay::to_json(&self.name, scenario, report, finding)
     }
 }

@@ -64,17 +64,6 @@ pub struct Replay {
     pub script: Script<Value>,
 }
 
-impl Replay {
-    /// How many faults and operations there are.
-    pub fn decisions(&self) -> (usize, usize) {
-        let Script { faults, operations } = &self.script;
-        (
-            faults.as_ref().map_or(0, Vec::len),
-            operations.as_ref().map_or(0, Vec::len),
-        )
-    }
-}
-
 /// The file as it is written; documented by DESIGN.md.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -206,7 +195,7 @@ pub(crate) fn parse<P: Protocol>(
 ) -> Result<(ScenarioOf<P::Settings>, Replay), ReplayError> {
     let parsed: File<P::Settings> =
         serde_json::from_str(text).map_err(|error| wrong(file, &error))?;
-    let nodes = parsed.scenario.cluster.servers.get() + parsed.scenario.cluster.clients.get();
+    let nodes = parsed.scenario.cluster.nodes();
     let duration = parsed.scenario.duration;
     let wrong = |list: &str, index: usize, what: &str| ReplayError::Wrong {
         file: file.to_owned(),

@@ -33,6 +33,20 @@ impl<Op> Script<Op> {
         faults: None,
         operations: None,
     };
+
+    /// How many faults and how many operations it says.
+    pub fn counts(&self) -> (usize, usize) {
+        (
+            self.faults.as_ref().map_or(0, Vec::len),
+            self.operations.as_ref().map_or(0, Vec::len),
+        )
+    }
+
+    /// How many faults and operations it says, together.
+    pub fn decisions(&self) -> usize {
+        let (faults, operations) = self.counts();
+        faults + operations
+    }
 }
 
 /// An operation of a client, and when it begins: later if the client is still busy then.
@@ -69,6 +83,8 @@ pub struct Run<P: Protocol> {
     pub probes: Vec<u64>,
     /// How long it lasted in virtual time.
     pub virtual_time: Time,
+    /// How long after healing a leader was first seen, if the scenario asks for that.
+    pub leader_after_healing_ms: Option<u64>,
     /// Which sources of faults there were and how often they came, if the scenario leaves that to the seed.
     pub swarm: Option<String>,
     /// The faults that were injected, resolved.

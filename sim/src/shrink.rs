@@ -15,6 +15,8 @@ mod search;
 mod shape;
 
 pub(crate) use network::without_node;
+#[cfg(test)]
+pub(crate) use shape::shape;
 pub use shape::{FailureShape, FaultShape, SHAPE_BUDGET_STEPS};
 
 use crate::case::{Case, Change};
@@ -47,12 +49,8 @@ pub struct Shrunk {
 impl Shrunk {
     /// How many faults and operations are left.
     pub fn decisions(&self) -> usize {
-        decisions(&self.script)
+        self.script.decisions()
     }
-}
-
-fn decisions(script: &Script<Value>) -> usize {
-    faults_of(script).len() + operations_of(script).len()
 }
 
 fn faults_of(script: &Script<Value>) -> &[Injection] {
@@ -75,6 +73,7 @@ pub fn shrink(
     budget_steps: u64,
     on_progress: &mut dyn FnMut(u64, usize),
 ) -> Option<Shrunk> {
+    let case: Arc<dyn Case> = Arc::from(case.changed(&Change::AsDrawn(seed))?);
     // The nemesis and what the scenario requires have no say in a scripted run.
     let scripted: Arc<dyn Case> = Arc::from(case.changed(&Change::ScriptOnly)?);
     let trial = Trial {
@@ -207,7 +206,7 @@ impl Shrinking<'_> {
     fn leave_out(&mut self) {
         while self.pass(0) {}
         for (round, effort) in (0..).zip(EFFORTS) {
-            while decisions(&self.best.script) > effort.beyond
+            while self.best.script.decisions() > effort.beyond
                 && (self.redraw(effort.jump, round)
                     || self.jump(effort.jump, round)
                     || self.pass(effort.candidate))
@@ -234,15 +233,15 @@ impl Shrinking<'_> {
                     script: script.clone(),
                 })
             });
-        let (place, found) = self.search.first(trials, decisions(&best.script))?;
+        let (place, found) = self.search.first(trials, best.script.decisions())?;
         self.best = Best::from(found);
-        self.search.tell(decisions(&self.best.script));
+        self.search.tell(self.best.script.decisions());
         Some(place / each)
     }
 
     /// Draws far smaller runs, the smallest first, for so many steps of each size.
     fn jump(&mut self, steps: u64, round: u64) -> bool {
-        let decisions = decisions(&self.best.script);
+        let decisions = self.best.script.decisions();
         for size in (0..8).chain((3..).flat_map(|n| [1 << n, 3 << (n - 1)])) {
             if size >= decisions || self.search.exhausted {
                 return false;
@@ -273,7 +272,7 @@ impl Shrinking<'_> {
 
     /// Takes the first of these that violates the property, within so many steps.
     fn drawn_from(&mut self, mut trials: impl Iterator<Item = Trial>, steps: u64) -> bool {
-        let decisions = decisions(&self.best.script);
+        let decisions = self.best.script.decisions();
         let until = self.search.steps.saturating_add(steps);
         while self.search.steps < until && !self.search.exhausted {
             let some = trials.by_ref().take(256);

@@ -149,11 +149,11 @@ fn count(number: usize, what: &str) -> String {
 
 /// `1 fault, 3 operations, 5 servers, 2 clients, 1s 200ms`.
 fn size(case: &dyn Case, script: &Script<Value>) -> String {
-    let Script { faults, operations } = script;
+    let (faults, operations) = script.counts();
     let clients = case.nodes() - case.servers();
     let mut parts = vec![
-        count(faults.as_ref().map_or(0, Vec::len), "fault"),
-        count(operations.as_ref().map_or(0, Vec::len), "operation"),
+        count(faults, "fault"),
+        count(operations, "operation"),
         count(case.servers(), "server"),
     ];
     if clients > 0 {

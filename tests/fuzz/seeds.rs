@@ -66,7 +66,7 @@ fn of_kind(kind: FaultKind) -> String {
     };
     let kind = kind.name();
     format!(
-        "summary = 'to be made bad'\nprotocol = 'raft-kv'\nduration = '3s'\n[cluster]\nservers = 3\nclients = 2\n\
+        "summary = 'to be made bad'\nprotocol = 'raft-kv'\nduration = '3s'\nleader_within = '5s'\n[cluster]\nservers = 3\nclients = 2\n\
          [network]\nlatency = {{ min = '1ms', mean = '5ms' }}\nloss = '1%'\n\
          [[network.links]]\nfrom = 'n1'\nto = 'n2'\nloss = '1/3'\n\
          [workload]\noperations = 50\nkeys = 2\nthink = '50ms'\n[budget]\ndisks = 1\n\
@@ -102,7 +102,7 @@ fn replay_of_kind(kind: FaultKind) -> String {
 }
 
 /// The largest cluster.
-pub(super) const LARGE: &str = "servers = 99\nclients = 99";
+const LARGE: &str = "servers = 99\nclients = 99";
 
 const SMALL: &str = "servers = 3\nclients = 1";
 
@@ -124,6 +124,13 @@ const EXTREMES: &[(&str, &str, &str, &str)] = &[
     ("clocks ten times too fast", "10m", SMALL, "fault = 'drift'\nvictims = 'all'\nat = '1s'\nppm = [9000000, 9000000]"),
     ("bursts of 1ms at the end of an hour", "1h", LARGE, "fault = 'degrade'\nvictims = 'all'\nat = '3599s'\nbursts = { good = '1ms', bad = '1ms' }"),
     ("processes that take an hour for each event", "1h", SMALL, "fault = 'slow'\nvictims = 'all'\nat = '1s'\nper_event = '1h'"),
+];
+
+/// Those of many millions of events, which take seconds.
+pub(super) const SLOW: [&str; 3] = [
+    "198 nodes for an hour",
+    "a heartbeat each millisecond",
+    "bursts of 1ms at the end of an hour",
 ];
 
 /// Good scenarios that say as much as a scenario may.

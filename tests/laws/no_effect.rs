@@ -3,7 +3,7 @@
 use super::*;
 use proptest::sample::{select, subsequence};
 use splitbrain::world::{Point, TraceDetail};
-use splitbrain::{Degradation, InFlight, Latency, LinkProfile, LinkSet, Shape};
+use splitbrain::{Degradation, Latency, Ratio};
 
 /// Nothing is different about two runs but the fault itself. A pause is in the digest whatever comes of it, as what is seen of
 /// a node while it is paused may be something else.
@@ -39,9 +39,8 @@ fn links(idle: LinkSet) -> impl Strategy<Value = Fault> {
         cuts: idle.clone(),
     };
     let flap = Some(Span::from_millis(7));
-    let lossy = LinkProfile::default().loss;
     let by = Degradation {
-        loss: Some(lossy),
+        loss: Some(Ratio::ALWAYS),
         latency: Some(Latency::constant(Span::from_secs(1))),
         ..Degradation::default()
     };

@@ -16,8 +16,8 @@ pub(crate) struct Hunter<'a> {
     pub(crate) folder: &'a Path,
     /// Where it writes down what it found.
     pub(crate) report: &'a Path,
-    /// Its threads, if they were chosen.
-    pub(crate) jobs: Option<u16>,
+    /// Its threads.
+    pub(crate) jobs: usize,
 }
 
 /// A seed that violates a property.
@@ -45,14 +45,12 @@ pub(crate) struct Shrunk {
 pub(crate) enum Hunt {
     /// A property was violated that the bug may violate.
     Caught {
-        /// The property.
-        property: String,
+        /// The seed that did, and the property.
+        failure: Failure,
         /// How many seeds were run, that one included.
         seeds: u64,
         /// The events of that one.
         events: u64,
-        /// The faults and operations that are left when it is made small.
-        shrunk_to: Option<u64>,
     },
     /// The first violation was of something that the bug has nothing to do with.
     WrongProperty(Failure),
@@ -93,11 +91,18 @@ impl Hunter<'_> {
             failure.property
         );
         Ok(Hunt::Caught {
-            property: failure.property,
             seeds: failure.seed - first + 1,
             events: again.events,
-            shrunk_to: failure.shrunk.map(|shrunk| shrunk.decisions),
+            failure,
         })
+    }
+
+    /// Makes a run that caught the bug small: how many faults and operations are left of it.
+    pub(crate) fn shrink(&self, patch: &Patch, failure: &Failure) -> anyhow::Result<Option<u64>> {
+        let seeds = failure.seed..failure.seed + 1;
+        let summary = self.run(&patch.scenario_to_run()?, seeds, true)?;
+        let failure = summary.failures.into_iter().next();
+        Ok(failure.and_then(|failure| Some(failure.shrunk?.decisions)))
     }
 
     /// Replays a small run that caught this bug once, which must show it still: the same file is valid without the patch.
@@ -129,7 +134,7 @@ impl Hunter<'_> {
         seeds: Range<u64>,
     ) -> anyhow::Result<Option<Failure>> {
         let asked = seeds.end - seeds.start;
-        let summary = self.run(scenario, seeds, true)?;
+        let summary = self.run(scenario, seeds, false)?;
         let failure = summary.failures.into_iter().next();
         ensure!(
             failure.is_some() || summary.seeds == asked,
@@ -154,9 +159,9 @@ impl Hunter<'_> {
         if !shrink {
             command.arg("--shrink=0");
         }
-        if let Some(jobs) = self.jobs {
-            command.arg("--jobs").arg(jobs.to_string());
-        }
+        command.arg("--jobs").arg(self.jobs.to_string());
+        // Of what shrinks it, which is not the campaign.
+        command.env("RAYON_NUM_THREADS", self.jobs.to_string());
         let output = command
             .output()
             .with_context(|| format!("cannot run {}", self.program.display()))?;

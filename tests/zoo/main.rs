@@ -6,22 +6,28 @@
 mod cargo;
 mod git;
 mod hunt;
+mod page;
 mod patch;
 mod row;
 mod scratch;
 mod statistics;
 
 use crate::cargo::Workspace;
-use crate::hunt::Hunter;
+use crate::hunt::{Failure, Hunt, Hunter};
+use crate::page::Page;
 use crate::patch::Patch;
 use crate::row::Row;
 use crate::scratch::Scratch;
 use anyhow::{Context as _, bail};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
+use rayon::ThreadPool;
+use rayon::prelude::*;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{Write as _, stdout};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -42,19 +48,26 @@ struct Arguments {
     /// Seeds in each series, instead of what the patch says
     #[arg(long, value_name = "SEEDS", value_parser = patch::parse_seeds)]
     budget: Option<u64>,
-    /// Threads of each campaign; by default one for each core
+    /// Threads: so many series at once; by default one for each core
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    /// Write the table into this Markdown file, row by row as bugs are caught: with --only those rows, and the others stay
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
 }
 
 const EXIT_STATUSES: &str = "\
 Exit status: 0 every bug was caught in every series, 1 some were not, 2 bad usage or input, a patch that does not apply \
 or compile, or correct code that is not silent.
 
-The median of an even number of series is the lower one of the two in the middle.";
+The median of an even number of series is the lower one of the two in the middle. Of each bug, the runs of the first \
+five series that caught it are shrunk.";
+
+/// So many runs of each bug are made small: enough for a median, and each takes as long as thousands of seeds.
+const SHRUNK_MAX: usize = 5;
 
 /// The correct code is run for so many seeds of each scenario at most: to see that it is silent there is the business
 /// of the scenario's own test; here it is enough that the measuring is not off.
@@ -80,6 +93,7 @@ fn zoo(arguments: &Arguments) -> anyhow::Result<bool> {
         .clone()
         .unwrap_or_else(|| workspace.root.join("tests/zoo"));
     let patches = patch::select(patch::read_folder(&folder)?, &arguments.only)?;
+    arguments.write.as_deref().map(Page::read).transpose()?;
     let cage = Cage::new(arguments, &workspace)?;
     // All must be right before the first one is built.
     for patch in &patches {
@@ -94,7 +108,17 @@ fn zoo(arguments: &Arguments) -> anyhow::Result<bool> {
     for (n, patch) in (1..).zip(&patches) {
         cage.progress
             .set_prefix(format!("[{n}/{}] {}", patches.len(), patch.bug));
-        rows.push(cage.row(patch)?);
+        let row = cage.row(patch)?;
+        if let Some(file) = &arguments.write {
+            // Read again: it may have taken hours, and nothing that somebody wrote meanwhile is lost.
+            let mut page = Page::read(file)?;
+            page.put(&row);
+            if arguments.only.is_empty() {
+                page.retain(&patches);
+            }
+            page.write(file, &arguments.command(&workspace.root, file))?;
+        }
+        rows.push(row);
     }
     cage.progress.finish_and_clear();
     let mut out = stdout().lock();
@@ -110,12 +134,33 @@ fn zoo(arguments: &Arguments) -> anyhow::Result<bool> {
     Ok(rows.iter().all(|row| row.caught))
 }
 
+impl Arguments {
+    /// What was asked of `cargo zoo`, but for what does not change the numbers.
+    fn command(&self, root: &Path, file: &Path) -> String {
+        let mut command = format!("--masters {}", self.masters);
+        if let Some(budget) = self.budget {
+            let _ = write!(command, " --budget {budget}");
+        }
+        for (option, path) in [("dir", self.dir.as_deref()), ("write", Some(file))] {
+            let Some(path) = path else { continue };
+            // Where this workspace lies, or what is beside it, is nobody's business.
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            let name = path.file_name().map_or(Path::new(""), Path::new);
+            let path = path.strip_prefix(root).unwrap_or(name);
+            let _ = write!(command, " --{option} {}", path.display());
+        }
+        command
+    }
+}
+
 /// Where one bug at a time is looked at.
 struct Cage<'a> {
     arguments: &'a Arguments,
     /// All that is written is in here.
     folder: PathBuf,
     scratch: Scratch,
+    /// A thread for each series that is under way.
+    pool: ThreadPool,
     /// Silent unless standard error is a terminal.
     progress: ProgressBar,
 }
@@ -130,10 +175,14 @@ impl Cage<'_> {
             progress.set_style(style);
         }
         progress.enable_steady_tick(Duration::from_millis(200));
+        let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = arguments.jobs.map_or_else(cores, usize::from);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         Ok(Cage {
             arguments,
             folder,
             scratch,
+            pool: pool.context("cannot start threads")?,
             progress,
         })
     }
@@ -164,7 +213,7 @@ impl Cage<'_> {
             self.progress
                 .set_message(format!("running {}", scenario.display()));
             if let Some(failure) = self
-                .hunter(&program, &report)
+                .hunter(&program, &report, 1)
                 .first_failure(&scenario, 0..seeds)?
             {
                 let replay = failure.replay.unwrap_or(report);
@@ -190,21 +239,47 @@ impl Cage<'_> {
         let regression = patch.regression();
         if regression.exists() {
             self.progress.set_message("replaying its regression");
-            self.hunter(&program, &report)
+            self.hunter(&program, &report, 1)
                 .reproduces(&regression, patch)?;
         }
         let (budget, masters) = (self.budget(patch), self.arguments.masters);
-        let mut hunts = Vec::new();
-        for master in 0..masters {
+        let hunt = |master: u64| {
+            let scenario = &patch.scenario;
             self.progress.set_message(format!(
-                "running {}, series {} of {masters}",
-                patch.scenario,
+                "running {scenario}, series {} of {masters}",
                 master + 1
             ));
-            let hunt = self.hunter(&program, &report).hunt(patch, budget, master);
-            hunts.push(hunt.with_context(|| file.to_string())?);
-        }
-        Ok(Row::new(patch, budget, &hunts))
+            let hunter = self.hunter(&program, &report, masters as usize);
+            hunter.hunt(patch, budget, master)
+        };
+        let hunts: Vec<Hunt> = self
+            .each((0..masters).collect(), hunt)
+            .with_context(|| file.to_string())?;
+        let caught = hunts.iter().filter_map(|hunt| match hunt {
+            Hunt::Caught { failure, .. } => Some(failure),
+            _ => None,
+        });
+        let first: Vec<&Failure> = caught.take(SHRUNK_MAX).collect();
+        let small = first.len();
+        let shrink = |failure: &Failure| {
+            self.progress
+                .set_message(format!("shrinking seed {}", failure.seed));
+            self.hunter(&program, &report, small).shrink(patch, failure)
+        };
+        let shrunk = self.each(first, shrink).with_context(|| file.to_string())?;
+        let shrunk: Vec<u64> = shrunk.into_iter().flatten().collect();
+        Ok(Row::new(patch, budget, &hunts, &shrunk))
+    }
+
+    /// Does something with each of these, several at once. What comes of it is in their order. Begins none any more after
+    /// one that failed.
+    fn each<T: Send, R: Send>(
+        &self,
+        of: Vec<T>,
+        work: impl Fn(T) -> anyhow::Result<R> + Sync,
+    ) -> anyhow::Result<Vec<R>> {
+        let work = || of.into_par_iter().with_max_len(1).map(&work).collect();
+        self.pool.install(work)
     }
 
     fn budget(&self, patch: &Patch) -> u64 {
@@ -227,12 +302,13 @@ impl Cage<'_> {
         Ok(folder)
     }
 
-    fn hunter<'a>(&'a self, program: &'a Path, report: &'a Path) -> Hunter<'a> {
+    /// One of several: they share the threads.
+    fn hunter<'a>(&'a self, program: &'a Path, report: &'a Path, of: usize) -> Hunter<'a> {
         Hunter {
             program,
             folder: self.scratch.folder(),
             report,
-            jobs: self.arguments.jobs,
+            jobs: (self.pool.current_num_threads() / of.max(1)).max(1),
         }
     }
 }

@@ -50,8 +50,7 @@ impl Patch {
         };
         let (line, bug) = value("bug")?;
         ensure!(
-            bug.chars()
-                .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)),
+            is_name(bug),
             "{}:{line}: `{bug}`: a bug is named with letters, digits, `-` and `_`",
             file.display()
         );
@@ -121,6 +120,26 @@ impl Patch {
     }
 }
 
+/// Whether a bug may be called that.
+pub(crate) fn is_name(bug: &str) -> bool {
+    !bug.is_empty()
+        && bug
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+}
+
+/// Where a bug stands among others: a family is a letter or more, and its bugs are counted, as in `L9` and `L10`.
+pub(crate) type Order = (String, u64, String);
+
+/// See [`Order`]. Names that differ in nothing but their case are of the same bug.
+pub(crate) fn order(bug: &str) -> Order {
+    let bug = bug.to_ascii_uppercase();
+    let number = bug.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+    let family = bug[..bug.len() - number.len()].to_owned();
+    let digits = number.trim_end_matches(|c: char| !c.is_ascii_digit());
+    (family, digits.parse().unwrap_or(u64::MAX), bug)
+}
+
 fn is_toml(path: &Path) -> bool {
     path.extension() == Some(OsStr::new("toml"))
 }
@@ -188,7 +207,7 @@ fn files_changed(text: &str) -> usize {
     lines.windows(3).filter(starts).count()
 }
 
-/// The patches of a folder, in the order of their file names.
+/// The patches of a folder, family by family.
 pub(crate) fn read_folder(folder: &Path) -> anyhow::Result<Vec<Patch>> {
     let unreadable = || format!("cannot read the folder {}", folder.display());
     let mut files = Vec::new();
@@ -219,6 +238,7 @@ pub(crate) fn read_folder(folder: &Path) -> anyhow::Result<Vec<Patch>> {
         }
         patches.push(patch);
     }
+    patches.sort_by_cached_key(|patch| order(&patch.bug));
     Ok(patches)
 }
 
@@ -368,6 +388,14 @@ new file mode 100644
         assert_eq!(only(&["l1", "L1"]).unwrap(), all()[1..]);
         let error = only(&["L1", "L2"]).unwrap_err().to_string();
         assert_eq!(error, "there is no bug `L2`: expected one of E1, L1");
+    }
+
+    #[test]
+    fn families_are_in_the_order_of_the_letters_and_bugs_are_counted() {
+        let mut bugs = ["L10", "l9", "x", "E1b", "L1", "E1", "E-2", "1"];
+        bugs.sort_by_cached_key(|bug| order(bug));
+        assert_eq!(bugs, ["1", "E1", "E1b", "E-2", "L1", "l9", "L10", "x"]);
+        assert_eq!(order("l9"), order("L9"));
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(crate) struct Row {
     seeds_p90: Option<u64>,
     /// Of the runs that caught it.
     events_median: Option<u64>,
-    /// The faults and operations that are left when the runs that caught it are made small, in the median.
+    /// The faults and operations that are left when the first runs that caught it are made small, in the median.
     shrunk_to: Option<u64>,
     budget: u64,
     /// Where a property was violated that the bug may not violate.
@@ -36,24 +36,22 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    pub(crate) fn new(patch: &Patch, budget: u64, hunts: &[Hunt]) -> Row {
+    /// Of what its hunts came to, and of what is left of those runs that were made small.
+    pub(crate) fn new(patch: &Patch, budget: u64, hunts: &[Hunt], shrunk: &[u64]) -> Row {
         let mut seeds = Vec::new();
         let mut events = Vec::new();
         let mut properties: Vec<&str> = Vec::new();
         let mut wrong = Vec::new();
-        let mut shrunk = Vec::new();
         for hunt in hunts {
             match hunt {
                 Hunt::Caught {
-                    property,
+                    failure,
                     seeds: needed,
                     events: needed_events,
-                    shrunk_to,
                 } => {
-                    shrunk.extend(*shrunk_to);
                     seeds.push(Some(*needed));
                     events.push(*needed_events);
-                    properties.push(property);
+                    properties.push(&failure.property);
                 }
                 Hunt::WrongProperty(failure) => {
                     seeds.push(None);
@@ -76,10 +74,26 @@ impl Row {
             seeds_median: median(&counted),
             seeds_p90: percentile(&counted, 90),
             events_median: median(&events),
-            shrunk_to: median(&shrunk),
+            shrunk_to: median(shrunk),
             budget,
             wrong,
         }
+    }
+
+    /// What a page says of it.
+    pub(crate) fn cells(&self) -> [String; 10] {
+        [
+            self.bug.clone(),
+            self.title.clone(),
+            self.source.clone(),
+            self.property.clone().unwrap_or_else(|| "-".to_owned()),
+            self.scenario.clone(),
+            number(self.seeds_median),
+            number(self.seeds_p90),
+            format!("{}/{}", self.caught_in, self.masters),
+            number(self.events_median),
+            number(self.shrunk_to),
+        ]
     }
 
     /// Why it was not caught, in words for a person: a line for each reason.
@@ -123,6 +137,10 @@ fn most_frequent<'a>(names: &[&'a str]) -> Option<&'a str> {
         .min_by_key(|name| (std::cmp::Reverse(frequency(name)), *name))
 }
 
+fn number(value: Option<u64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
 /// All rows for a person, and under them what is wrong.
 pub(crate) fn table(rows: &[Row]) -> String {
     let mut table = Table::new();
@@ -138,18 +156,20 @@ pub(crate) fn table(rows: &[Row]) -> String {
         "events median",
         "shrunk to",
     ]);
-    let number = |value: Option<u64>| value.map_or("-".to_owned(), |value| value.to_string());
     for row in rows {
-        table.add_row([
-            row.bug.clone(),
-            row.property.clone().unwrap_or_else(|| "-".to_owned()),
-            row.scenario.clone(),
-            format!("{}/{}", row.caught_in, row.masters),
-            number(row.seeds_median),
-            number(row.seeds_p90),
-            number(row.events_median),
-            number(row.shrunk_to),
-        ]);
+        let [
+            bug,
+            _,
+            _,
+            property,
+            scenario,
+            seeds,
+            p90,
+            caught,
+            events,
+            shrunk,
+        ] = row.cells();
+        table.add_row([bug, property, scenario, caught, seeds, p90, events, shrunk]);
     }
     for column in table.column_iter_mut().skip(3) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -172,17 +192,16 @@ mod tests {
 
     fn caught(property: &str, seeds: u64, events: u64) -> Hunt {
         Hunt::Caught {
-            property: property.to_owned(),
+            failure: failure(property),
             seeds,
             events,
-            shrunk_to: Some(events / 10),
         }
     }
 
-    fn wrong() -> Failure {
+    fn failure(property: &str) -> Failure {
         Failure {
             seed: 12,
-            property: "panic".to_owned(),
+            property: property.to_owned(),
             replay: Some("r/replay.json".into()),
             shrunk: None,
         }
@@ -194,7 +213,9 @@ mod tests {
             &patch(),
             100,
             &[caught("b", 3, 30), caught("a", 9, 10), caught("b", 4, 20)],
+            &[5, 8],
         );
+        assert_eq!(row.shrunk_to, Some(5));
         assert!(row.caught);
         assert_eq!(row.property.as_deref(), Some("b"));
         assert_eq!(row.seeds, [Some(3), Some(9), Some(4)]);
@@ -213,8 +234,9 @@ mod tests {
             &[
                 caught("a", 3, 30),
                 Hunt::NotCaught,
-                Hunt::WrongProperty(wrong()),
+                Hunt::WrongProperty(failure("panic")),
             ],
+            &[7],
         );
         assert!(!row.caught);
         assert_eq!((row.masters, row.caught_in), (3, 1));
@@ -225,7 +247,7 @@ mod tests {
             "E1: wrong property: seed 12 violates panic, which this bug may not: r/replay.json\n\
              E1: not caught within 100 seeds by 1 of 3 masters\n"
         );
-        let none = Row::new(&patch(), 100, &[Hunt::NotCaught]);
+        let none = Row::new(&patch(), 100, &[Hunt::NotCaught], &[]);
         assert_eq!(
             (none.caught, none.property, none.events_median),
             (false, None, None)
@@ -241,8 +263,8 @@ mod tests {
     #[test]
     fn the_table_shows_what_is_missing_as_a_dash() {
         let rows = [
-            Row::new(&patch(), 100, &[caught("election-safety", 3, 3000)]),
-            Row::new(&patch(), 100, &[Hunt::NotCaught]),
+            Row::new(&patch(), 100, &[caught("election-safety", 3, 3000)], &[300]),
+            Row::new(&patch(), 100, &[Hunt::NotCaught], &[]),
         ];
         let table = table(&rows);
         let cells = |line: usize| -> Vec<&str> {
@@ -281,6 +303,7 @@ mod tests {
             &patch(),
             100,
             &[caught("a", 3, 30), Hunt::NotCaught],
+            &[3],
         ))
         .unwrap();
         let expected = serde_json::json!({

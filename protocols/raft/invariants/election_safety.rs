@@ -1,17 +1,29 @@
 //! Election safety (§5.2, Figure 3).
 
+use super::seen::{News, Seen};
 use super::{Peer, PerNode, server};
 use crate::raft::{Role, Term};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
 use std::collections::BTreeMap;
 
-/// "At most one leader can be elected in a given term" (§5.2, Figure 3).
-#[derive(Clone, Debug, Default)]
+/// "At most one leader can be elected in a given term" (§5.2, Figure 3; `ElectionSafety`, `MoreThanOneLeaderInv`
+/// in TLA+ specifications).
+#[derive(Debug, Default)]
 pub struct ElectionSafety {
+    seen: Seen,
     /// Who has led each term.
     leaders: BTreeMap<Term, NodeId>,
     /// The last term in which a node was seen to lead.
     led: PerNode<Term>,
+}
+
+impl ElectionSafety {
+    pub(super) fn new(seen: &Seen) -> ElectionSafety {
+        ElectionSafety {
+            seen: seen.share(),
+            ..ElectionSafety::default()
+        }
+    }
 }
 
 impl Invariant<Peer> for ElectionSafety {
@@ -20,6 +32,9 @@ impl Invariant<Peer> for ElectionSafety {
     }
 
     fn observe(&mut self, cluster: Cluster<'_, Peer>, touched: NodeId) -> Result<(), Violation> {
+        if !self.seen.is_news(News::ROLE, &cluster, touched) {
+            return Ok(());
+        }
         let Some(server) = server(&cluster, touched) else {
             return Ok(());
         };

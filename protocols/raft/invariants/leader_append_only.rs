@@ -1,14 +1,26 @@
 //! Leader append-only (§5.3, Figure 3).
 
+use super::seen::{News, Seen};
 use super::{Peer, PerNode, server};
 use crate::raft::{Role, Term};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
 
-/// "A leader never overwrites or deletes entries in its log; it only appends new entries" (§5.3, Figure 3).
-#[derive(Clone, Debug, Default)]
+/// "A leader never overwrites or deletes entries in its log; it only appends new entries" (§5.3, Figure 3;
+/// `LeaderAppendOnly` in TLA+ specifications).
+#[derive(Debug, Default)]
 pub struct LeaderAppendOnly {
+    seen: Seen,
     /// The term that a node was last seen to lead, and how often its log had been overwritten by then.
     led: PerNode<Option<(Term, u64)>>,
+}
+
+impl LeaderAppendOnly {
+    pub(super) fn new(seen: &Seen) -> LeaderAppendOnly {
+        LeaderAppendOnly {
+            seen: seen.share(),
+            ..LeaderAppendOnly::default()
+        }
+    }
 }
 
 impl Invariant<Peer> for LeaderAppendOnly {
@@ -17,6 +29,12 @@ impl Invariant<Peer> for LeaderAppendOnly {
     }
 
     fn observe(&mut self, cluster: Cluster<'_, Peer>, touched: NodeId) -> Result<(), Violation> {
+        if !self
+            .seen
+            .is_news(News::LOG.or(News::ROLE), &cluster, touched)
+        {
+            return Ok(());
+        }
         let led = self.led.of(touched);
         let server = server(&cluster, touched).filter(|server| server.role() == Role::Leader);
         let Some(server) = server else {

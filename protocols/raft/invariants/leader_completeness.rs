@@ -1,55 +1,63 @@
 //! Leader completeness (§5.4, Figure 3).
 
+use super::seen::{Book, News, Seen};
 use super::{Peer, PerNode, server};
 use crate::raft::{Index, Role, Server, Term};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
 
 /// "If a log entry is committed in a given term, then that entry will be present in the logs of the leaders for all
-/// higher-numbered terms" (§5.4, Figure 3).
-#[derive(Clone, Debug, Default)]
+/// higher-numbered terms" (§5.4, Figure 3; `LeaderCompleteness` in TLA+ specifications).
+///
+/// What a leader has compacted counts as present if the last entry of it is the one that was committed there, and its
+/// snapshot reaches that far.
+#[derive(Debug, Default)]
 pub struct LeaderCompleteness {
-    /// By index less one: the entries that any server has known to be committed.
-    committed: Vec<Committed>,
-    /// What each node was last seen to know.
-    known: PerNode<Known>,
+    seen: Seen,
+    /// Up to where running leaders were held to what is committed.
+    checked: Index,
+    /// The term that each node was last seen to lead.
+    led: PerNode<Option<Term>>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Committed {
-    /// The term of the entry.
-    term: Term,
-    /// The term in which it was committed: that of the server that was the first to know.
-    in_term: Term,
-    /// That server.
-    by: NodeId,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Known {
-    commit_index: Index,
-    led: Option<Term>,
+/// Checks a leader against the committed entries from `first` on; what it lacks, in words.
+fn lacks(book: &Book, id: NodeId, leader: &Server, first: Index) -> Option<String> {
+    let log = leader.log();
+    // If the log was compacted further than the snapshot reaches, all that was compacted is lost.
+    let compacted = log.base() <= leader.snapshot().last_index;
+    let mut index = if compacted {
+        first.max(log.base()).max(Index::FIRST)
+    } else {
+        first
+    };
+    while index <= book.commit_index() {
+        let held = log
+            .term_at(index)
+            .filter(|_| compacted || index > log.base());
+        if let Some(committed) = book.committed(index)
+            && committed.in_term < leader.term()
+            && held != Some(committed.term)
+        {
+            let held = held.map_or("nothing".to_owned(), |term| format!("one of term {term}"));
+            return Some(format!(
+                "{id} leads term {} without the entry of term {} at index {index}, which {} committed \
+                 in term {}; it has {held} there",
+                leader.term(),
+                committed.term,
+                committed.by,
+                committed.in_term,
+            ));
+        }
+        index = index.next();
+    }
+    None
 }
 
 impl LeaderCompleteness {
-    /// Checks a leader against the committed entries from `first` on.
-    fn check(&self, id: NodeId, leader: &Server, first: Index) -> Result<(), Violation> {
-        let mut index = first;
-        for committed in &self.committed[first.since(Index::FIRST)..] {
-            let held = leader.log().term_at(index);
-            if committed.in_term < leader.term() && held != Some(committed.term) {
-                let held = held.map_or("nothing".to_owned(), |term| format!("one of term {term}"));
-                return self.violated(format!(
-                    "{id} leads term {} without the entry of term {} at index {index}, which {} committed \
-                     in term {}; it has {held} there",
-                    leader.term(),
-                    committed.term,
-                    committed.by,
-                    committed.in_term,
-                ));
-            }
-            index = index.next();
+    pub(super) fn new(seen: &Seen) -> LeaderCompleteness {
+        LeaderCompleteness {
+            seen: seen.share(),
+            ..LeaderCompleteness::default()
         }
-        Ok(())
     }
 }
 
@@ -59,40 +67,33 @@ impl Invariant<Peer> for LeaderCompleteness {
     }
 
     fn observe(&mut self, cluster: Cluster<'_, Peer>, touched: NodeId) -> Result<(), Violation> {
-        let known = self.known.of(touched);
-        let Some(server) = server(&cluster, touched) else {
-            *known = Known::default();
+        if !self
+            .seen
+            .is_news(News::APPLIED.or(News::ROLE), &cluster, touched)
+        {
             return Ok(());
-        };
-        let led = (server.role() == Role::Leader).then(|| server.term());
-        let new_leader = led.is_some() && led != known.led;
-        let commit_index = server.commit_index();
-        let news = commit_index > known.commit_index;
-        *known = Known { commit_index, led };
-
-        let first_new = Index::FIRST.plus(self.committed.len());
-        if news && commit_index >= first_new {
-            let (log, in_term, by) = (server.log(), server.term(), touched);
-            let entries = log.starting_at(first_new).iter();
-            let committed = entries
-                .take(commit_index.next().since(first_new))
-                .map(|entry| Committed {
-                    term: entry.term,
-                    in_term,
-                    by,
-                });
-            self.committed.extend(committed);
-            for (id, peer) in cluster.nodes() {
-                let leader = peer.server().filter(|server| server.role() == Role::Leader);
-                if let Some(leader) = leader {
-                    self.check(id, leader, first_new)?;
-                }
-            }
         }
-        if new_leader {
-            self.check(touched, server, Index::FIRST)?;
+        let book = self.seen.book();
+        let server = server(&cluster, touched);
+        let leader = server.filter(|server| server.role() == Role::Leader);
+        let led = leader.map(Server::term);
+        let before = std::mem::replace(self.led.of(touched), led);
+        let mut found = None;
+        if book.commit_index() > self.checked {
+            let first_new = self.checked.next();
+            self.checked = book.commit_index();
+            let peers = cluster.nodes();
+            let servers = peers.filter_map(|(id, peer)| Some((id, peer.server()?)));
+            let mut leaders = servers.filter(|(_, server)| server.role() == Role::Leader);
+            found = leaders.find_map(|(id, leader)| lacks(&book, id, leader, first_new));
         }
-        Ok(())
+        if let Some(leader) = leader
+            && before != led
+        {
+            found = found.or_else(|| lacks(&book, touched, leader, Index::FIRST));
+        }
+        drop(book);
+        found.map_or(Ok(()), |what| self.violated(what))
     }
 }
 
@@ -136,5 +137,24 @@ mod tests {
         ];
         assert_eq!(observe_all(&mut invariant, &states), Ok(()));
         assert_eq!(observe_all(&mut invariant, &states), Ok(()));
+    }
+
+    #[test]
+    fn a_leader_may_hold_it_in_a_snapshot_that_ends_with_what_was_committed() {
+        let committed = State::leader(2).log(&[1, 1, 2]).committed(3);
+        let with = |leader: State| {
+            let mut invariant = LeaderCompleteness::default();
+            observe_all(&mut invariant, &[committed.clone(), leader])
+        };
+        let leader = State::leader(3);
+        assert_eq!(with(leader.clone().log(&[1, 1, 2]).compacted(2)), Ok(()));
+        assert_eq!(with(leader.clone().installed(2, 1).appended(&[2])), Ok(()));
+        assert_eq!(with(leader.clone().installed(3, 2)), Ok(()));
+        assert!(with(leader.clone().installed(2, 1)).is_err());
+        assert!(with(leader.clone().installed(3, 1)).is_err());
+        let mut lost = leader.log(&[1, 1, 2]);
+        lost.server().log.compact(Index(2));
+        let violation = with(lost).unwrap_err().to_string();
+        assert!(violation.contains("has nothing there"), "{violation}");
     }
 }

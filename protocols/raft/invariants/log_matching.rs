@@ -1,53 +1,24 @@
 //! Log matching (§5.3, Figure 3).
 
-use super::{Peer, PerNode, server};
-use crate::raft::{Command, Entry, Index, Term};
+use super::Peer;
+use super::seen::{News, Seen};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
-use std::collections::BTreeMap;
 
 /// "If two logs contain an entry with the same index and term, then the logs are identical in all entries up through
-/// the given index" (§5.3, Figure 3).
+/// the given index" (§5.3, Figure 3; `LogMatchingInv` in TLA+ specifications).
 ///
 /// It is enough that index and term of an entry determine its command and the term of the entry before it: the rest
-/// follows by induction along the log. That makes it a look-up per new entry, instead of a comparison of logs.
-#[derive(Clone, Debug, Default)]
+/// follows by induction along the log. That makes it a look-up per new entry, instead of a comparison of logs. Of the
+/// entries that a snapshot stands for a log still knows the term of the last one, and the first that it holds is compared
+/// with that.
+#[derive(Debug, Default)]
 pub struct LogMatching {
-    /// By index less one: the entry that was seen there first.
-    first_seen: Vec<Seen>,
-    /// Entries of other terms that were seen at the same index.
-    others_seen: BTreeMap<(Index, Term), Seen>,
-    /// The version of each node's log that was looked at last.
-    versions: PerNode<Option<u64>>,
-}
-
-/// An entry that some log has held.
-#[derive(Clone, Debug)]
-struct Seen {
-    term: Term,
-    command: Command,
-    previous_term: Term,
-    node: NodeId,
+    seen: Seen,
 }
 
 impl LogMatching {
-    /// What was seen before of this index and term; if nothing, then it is seen now.
-    fn recall(&mut self, index: Index, entry: &Entry, previous_term: Term, node: NodeId) -> &Seen {
-        let term = entry.term;
-        let seen = || Seen {
-            term,
-            command: entry.command.clone(),
-            previous_term,
-            node,
-        };
-        // Each log was seen from its beginning, so that at most the next index is new.
-        let slot = index.since(Index::FIRST);
-        if slot == self.first_seen.len() {
-            self.first_seen.push(seen());
-        }
-        if self.first_seen[slot].term == term {
-            return &self.first_seen[slot];
-        }
-        self.others_seen.entry((index, term)).or_insert_with(seen)
+    pub(super) fn new(seen: &Seen) -> LogMatching {
+        LogMatching { seen: seen.share() }
     }
 }
 
@@ -57,40 +28,13 @@ impl Invariant<Peer> for LogMatching {
     }
 
     fn observe(&mut self, cluster: Cluster<'_, Peer>, touched: NodeId) -> Result<(), Violation> {
-        let version = self.versions.of(touched);
-        let Some(server) = server(&cluster, touched) else {
-            *version = None;
+        if !self.seen.is_news(News::LOG, &cluster, touched) {
             return Ok(());
-        };
-        let log = server.log();
-        let last_seen = version.replace(log.version());
-        let from = match last_seen {
-            Some(seen) if seen == log.version() => return Ok(()),
-            Some(seen) if seen + 1 == log.version() => log.changed_from(),
-            _ => Index::FIRST,
-        };
-        let mut index = from;
-        let mut previous_term = log.term_at(from.previous()).unwrap_or_default();
-        for entry in log.starting_at(from) {
-            let seen = self.recall(index, entry, previous_term, touched);
-            let what = if seen.command != entry.command {
-                format!("`{}` and `{}`", seen.command, entry.command)
-            } else if seen.previous_term != previous_term {
-                format!(
-                    "the entries before it are of terms {} and {previous_term}",
-                    seen.previous_term
-                )
-            } else {
-                previous_term = entry.term;
-                index = index.next();
-                continue;
-            };
-            let (node, term) = (seen.node, entry.term);
-            return self.violated(format!(
-                "{node} and {touched} have held different logs up to index {index} of term {term}: {what}"
-            ));
         }
-        Ok(())
+        match &self.seen.book().mismatch {
+            Some(mismatch) => self.violated(mismatch.clone()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -98,6 +42,7 @@ impl Invariant<Peer> for LogMatching {
 mod tests {
     use super::super::testing::{State, observe_all, put};
     use super::*;
+    use crate::raft::{Index, Term};
 
     #[test]
     fn logs_may_differ_in_entries_of_different_terms() {
@@ -142,5 +87,37 @@ mod tests {
             "log-matching: n1 and n2 have held different logs up to index 3 of term 3: \
              the entries before it are of terms 1 and 2"
         );
+    }
+
+    #[test]
+    fn a_log_may_begin_after_a_snapshot_and_is_held_to_the_term_before() {
+        let mut invariant = LogMatching::default();
+        let whole = State::follower(3).log(&[1, 1, 2, 3]);
+        let compacted = State::follower(3).log(&[1, 1, 2, 3]).compacted(3);
+        let installed = State::follower(3).installed(2, 1).appended(&[2, 3]);
+        assert_eq!(
+            observe_all(&mut invariant, &[whole, compacted, installed]),
+            Ok(())
+        );
+        let other = State::follower(3).installed(2, 2).appended(&[2, 3]);
+        let violation = observe_all(&mut invariant, &[other]).unwrap_err();
+        assert_eq!(
+            violation.to_string(),
+            "log-matching: n1 and n1 have held different logs up to index 3 of term 2: \
+             the entries before it are of terms 1 and 2"
+        );
+    }
+
+    #[test]
+    fn an_entry_is_remembered_when_every_log_has_forgotten_it() {
+        let mut invariant = LogMatching::default();
+        let whole = State::follower(2).log(&[1, 1, 2]);
+        assert_eq!(observe_all(&mut invariant, &[whole]), Ok(()));
+        let gone = State::follower(2).installed(9, 2);
+        assert_eq!(observe_all(&mut invariant, &[gone]), Ok(()));
+        let mut other = State::follower(2).log(&[1, 1]);
+        other.server().log.splice(Index(3), [put(2, "1")]);
+        assert_eq!(other.server().log.last_term(), Term(2));
+        assert!(observe_all(&mut invariant, &[State::down(), other]).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! Histories: what the clients of a system saw, in real-time order.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -130,6 +130,46 @@ impl<Op, Ret> History<Op, Ret> {
         }
     }
 
+    /// The operations that a checker is to see, in the words of its model: those for which `f` says nothing are left out,
+    /// each with its completion.
+    ///
+    /// Of a history that makes no sense, what remains may make sense.
+    pub fn only<Op2>(self, mut f: impl FnMut(Op) -> Option<Op2>) -> Part<Op2, Ret> {
+        let mut part = Part {
+            history: History::new(),
+            places: Vec::new(),
+        };
+        let mut invoked = 0;
+        // Of these processes, the operation that is open now, or was last, is not in the part.
+        let mut left_out = FxHashSet::default();
+        for Event {
+            time_ns,
+            process,
+            what,
+        } in self.events
+        {
+            let what = match what {
+                What::Invoke(op) => {
+                    let place = invoked;
+                    invoked += 1;
+                    let Some(op) = f(op) else {
+                        left_out.insert(process);
+                        continue;
+                    };
+                    left_out.remove(&process);
+                    part.places.push(place);
+                    What::Invoke(op)
+                }
+                _ if left_out.contains(&process) => continue,
+                What::Ok(ret) => What::Ok(ret),
+                What::Fail => What::Fail,
+                What::Info => What::Info,
+            };
+            part.history.add(time_ns, process, what);
+        }
+        part
+    }
+
     /// Pairs invocations with completions: the operations, in order of invocation.
     ///
     /// An operation still open at the end has the outcome [`Outcome::Info`] and no completion. Linear time.
@@ -172,6 +212,29 @@ impl<Op, Ret> History<Op, Ret> {
             operations[operation].outcome = outcome;
         }
         Ok(operations)
+    }
+}
+
+/// Some operations of a history, and where in it they are: see [`History::only`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part<Op, Ret> {
+    /// The operations.
+    pub history: History<Op, Ret>,
+    /// Of each operation of the part its index in [`History::operations`] of the whole, ascending.
+    pub places: Vec<usize>,
+}
+
+impl<Op, Ret> Part<Op, Ret> {
+    /// The same part in the words of another model.
+    pub fn map<Op2, Ret2>(
+        self,
+        f_op: impl FnMut(Op) -> Op2,
+        f_ret: impl FnMut(Ret) -> Ret2,
+    ) -> Part<Op2, Ret2> {
+        Part {
+            history: self.history.map(f_op, f_ret),
+            places: self.places,
+        }
     }
 }
 
@@ -352,5 +415,49 @@ mod tests {
         assert_eq!(mapped.events()[0].what, What::Invoke(11));
         assert_eq!(mapped.events()[1].what, What::Ok(22));
         assert_eq!(mapped.events()[1].time_ns, 2);
+    }
+    #[test]
+    fn an_operation_that_is_left_out_takes_its_completion_with_it() {
+        let (p, q, r) = (ProcessId(0), ProcessId(1), ProcessId(2));
+        let mut history = History::new();
+        history.invoke(1, p, -1);
+        history.invoke(2, q, 1);
+        history.ok(3, p, "left out");
+        history.invoke(4, r, -2);
+        history.invoke(5, p, 2);
+        history.ok(6, q, "one");
+        history.info(7, r);
+        history.fail(8, p);
+        history.invoke(9, q, -3);
+        let mut expected = History::new();
+        expected.invoke(2, q, '1');
+        expected.invoke(5, p, '2');
+        expected.ok(6, q, "one");
+        expected.fail(8, p);
+        let whole = history.clone();
+        let part = history.only(|op| char::from_digit(u32::try_from(op).ok()?, 10));
+        assert_eq!((&part.history, &part.places), (&expected, &vec![1, 3]));
+        let (inner, outer) = (part.history.operations(), whole.operations());
+        let outer = outer.unwrap();
+        for (operation, &place) in inner.unwrap().iter().zip(&part.places) {
+            assert_eq!(operation.process, outer[place].process);
+            assert_eq!(operation.outcome, outer[place].outcome);
+            assert_eq!(operation.invoked.time_ns, outer[place].invoked.time_ns);
+        }
+        let mapped = part.map(|op| op, str::len);
+        assert_eq!(mapped.history.events()[2].what, What::Ok(3));
+        assert_eq!(mapped.places, [1, 3]);
+    }
+
+    #[test]
+    fn all_operations_and_none_are_parts() {
+        let mut history = History::new();
+        history.invoke(1, P, 1);
+        history.ok(2, P, 2);
+        history.invoke(3, P, 3);
+        let all = history.clone().only(Some);
+        assert_eq!((&all.history, all.places), (&history, vec![0, 1]));
+        let none = history.only(|_| None::<u8>);
+        assert!(none.history.is_empty() && none.places.is_empty());
     }
 }

@@ -34,8 +34,8 @@ pub mod models;
 mod verdict;
 
 pub use history::{
-    Event, History, HistoryError, HistoryErrorKind, Operation, Outcome, Pairing, Point, ProcessId,
-    What,
+    Event, History, HistoryError, HistoryErrorKind, Operation, Outcome, Pairing, Part, Point,
+    ProcessId, What,
 };
 pub use linearizable::{Budget, check};
 pub use model::Model;

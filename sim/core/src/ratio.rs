@@ -56,13 +56,12 @@ impl Ratio {
     /// also hits with all of it.
     #[must_use]
     pub const fn half(self, most: u32) -> Ratio {
-        let denominator = self.denominator.saturating_mul(2);
-        if self.is_never() || denominator > most {
-            return self;
-        }
-        Ratio {
-            denominator,
-            ..self
+        match self.denominator.checked_mul(2) {
+            Some(denominator) if denominator <= most && !self.is_never() => Ratio {
+                denominator,
+                ..self
+            },
+            _ => self,
         }
     }
 
@@ -70,6 +69,11 @@ impl Ratio {
     #[inline]
     pub const fn hits(self, draw: u64) -> bool {
         ((draw as u128 * self.denominator as u128) >> 64) < self.numerator as u128
+    }
+
+    /// How many of all 2^64 draws [hit](Ratio::hits): those below this number.
+    pub const fn hitting(self) -> u128 {
+        ((self.numerator as u128) << 64).div_ceil(self.denominator as u128)
     }
 }
 
@@ -163,6 +167,30 @@ mod tests {
         }
         let half = Ratio::new(1, 2).unwrap();
         assert!(half.hits(u64::MAX / 2) && !half.hits(u64::MAX / 2 + 1));
+    }
+
+    #[test]
+
+    fn as_many_draws_hit_as_it_says() {
+        assert_eq!(Ratio::NEVER.hitting(), 0);
+        assert_eq!(Ratio::ALWAYS.hitting(), 1 << 64);
+        for (numerator, denominator) in [(1, 2), (1, 3), (2, 3), (1, u32::MAX), (7, 1_000_003)] {
+            let ratio = Ratio::new(numerator, denominator).unwrap();
+            let first_miss = u64::try_from(ratio.hitting()).unwrap();
+            assert!(ratio.hits(first_miss - 1) && !ratio.hits(first_miss));
+        }
+    }
+
+    #[test]
+    fn half_of_it_is_half_of_it_or_the_same() {
+        let small = Ratio::new(1, u32::MAX - 1).unwrap();
+        assert_eq!(small.half(u32::MAX), small, "there is no room for its half");
+        let third = Ratio::new(1, 3).unwrap();
+        assert_eq!(
+            (third.half(6), third.half(5)),
+            (Ratio::new(1, 6).unwrap(), third)
+        );
+        assert_eq!(Ratio::NEVER.half(u32::MAX), Ratio::NEVER);
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub enum Purpose {
     Network,
     /// The key of the hash that decides how long syncs take.
     Disk,
+    /// What a scenario leaves to the seed.
+    Scenario,
     /// Anything a user's own harness draws.
     User(u32),
 }
@@ -53,6 +55,7 @@ impl Purpose {
             Purpose::Network => (4, 0, 0),
             Purpose::Disk => (5, 0, 0),
             Purpose::User(purpose) => (6, 0, purpose),
+            Purpose::Scenario => (7, 0, 0),
         };
         debug_assert!(high < 1 << 24, "node ids fit in 24 bits");
         (kind << 56) | (high << 32) | u64::from(low)
@@ -168,6 +171,7 @@ mod tests {
             Purpose::Nemesis(0),
             Purpose::Network,
             Purpose::Disk,
+            Purpose::Scenario,
             Purpose::User(0),
         ];
         let draws: std::collections::BTreeSet<u64> = purposes

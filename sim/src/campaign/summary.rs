@@ -31,6 +31,9 @@ pub struct Summary {
     pub probes: Vec<Probe>,
     /// Virtual time in nanoseconds, all runs together.
     pub virtual_ns: u128,
+    /// How long after healing a leader was first seen, at most, if the scenario asks for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader_after_healing_ms: Option<u64>,
     /// Over the digests of all runs, in the order of seeds.
     pub digest: u64,
     /// The violations, in the order of seeds.
@@ -81,6 +84,11 @@ impl Summary {
         self.first.0.saturating_add(self.seeds)
     }
 
+    /// The failure that this seed was the first to show, if it was told apart from the others.
+    pub fn first_shown_by(&self, seed: Seed) -> Option<&DistinctFailure> {
+        self.distinct.iter().find(|known| known.first == seed)
+    }
+
     /// How many of the failures that violate this property were told apart.
     pub(super) fn told_apart(&self, property: &str) -> u64 {
         let same = self.distinct.iter().filter(|d| d.property == property);
@@ -96,6 +104,9 @@ impl Summary {
             probe.times += times;
         }
         self.virtual_ns += u128::from(report.virtual_time.as_nanos());
+        self.leader_after_healing_ms = self
+            .leader_after_healing_ms
+            .max(report.leader_after_healing_ms);
         self.digest = xxh3_64_with_seed(&report.digest.to_le_bytes(), self.digest);
         match report.verdict {
             Verdict::Valid => self.valid += 1,
@@ -227,9 +238,8 @@ impl Summary {
                 // The longest run of seeds without the violation that is expected in every `within` of them.
                 let seeds = self.failures.iter().map(|(seed, _)| seed.0);
                 let first = self.first.0;
-                let ends: Vec<u64> = seeds.chain([first.saturating_add(self.seeds)]).collect();
                 let mut from = first;
-                for end in ends {
+                for end in seeds.chain([self.next_seed()]) {
                     if end.saturating_sub(from) >= within {
                         return Met::No(format!(
                             "{property} was expected within {within} seeds, and seeds {from}..{end} are free of it"
@@ -246,18 +256,7 @@ impl Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shrink::FaultShape;
-
-    fn shape(faults: &[(&str, usize)], operations: &[&str]) -> FailureShape {
-        let fault = |&(kind, servers): &(&str, usize)| FaultShape {
-            kind: kind.to_owned(),
-            servers,
-        };
-        FailureShape {
-            faults: faults.iter().map(fault).collect(),
-            operations: operations.iter().map(|&name| name.to_owned()).collect(),
-        }
-    }
+    use crate::shrink::shape;
 
     /// Property, shape, how many seeds, the first one.
     fn told_apart(summary: &Summary) -> Vec<(&str, Option<String>, u64, u64)> {

@@ -113,6 +113,14 @@ impl Degradation {
                 "expected at least one of latency, loss, duplication, bursts, capacity".to_owned(),
             );
         }
+        self.validate_parts()
+    }
+
+    /// Says what is wrong with one of its parts, if anything is; there may be none.
+    ///
+    /// # Errors
+    /// A contradiction within one of them.
+    pub fn validate_parts(&self) -> Result<(), String> {
         self.latency.map_or(Ok(()), |latency| latency.validate())?;
         self.bursts.map_or(Ok(()), Bursts::validate)?;
         self.capacity.map_or(Ok(()), Capacity::validate)

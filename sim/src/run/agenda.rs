@@ -1,7 +1,7 @@
 //! What the harness itself does to the world: faults begin and end.
 
 use crate::fault;
-use crate::fault::{Fault, Injection, Undo};
+use crate::fault::{Fault, InFlight, Injection, Undo};
 use crate::nemesis::{Drawn, Fact, Targets};
 use crate::protocol::{Protocol, WorldOf};
 use crate::run::FaultSource;
@@ -36,10 +36,23 @@ struct InForce {
     undo: Undo,
     /// Its place among those injected.
     place: usize,
-    /// It comes and goes: how long each lasts, when it does so next, and whether it is gone now.
-    flap: Option<(Duration, Time, bool)>,
+    /// It comes and goes.
+    flap: Option<Flap>,
     /// It is over when this node is so far behind; when that is looked at next.
     behind: Option<(NodeId, u64, Time)>,
+}
+
+/// A partition that comes and goes.
+#[derive(Clone, Copy, Debug)]
+struct Flap {
+    /// How long each lasts.
+    every: Duration,
+    /// When it comes or goes next.
+    next: Time,
+    /// Whether it is gone now.
+    gone: bool,
+    /// What is in flight is cut as often as it comes.
+    in_flight: InFlight,
 }
 
 impl FaultAgenda {
@@ -63,7 +76,7 @@ impl FaultAgenda {
     /// When the next fault begins, ends, comes or goes.
     pub(super) fn next_at(&self) -> Option<Time> {
         let own = |fault: &InForce| {
-            let flaps = fault.flap.map(|(_, next, _)| next);
+            let flaps = fault.flap.map(|flap| flap.next);
             let looks = fault.behind.map(|(_, _, next)| next);
             [Some(fault.until), flaps, looks]
                 .into_iter()
@@ -111,8 +124,15 @@ impl FaultAgenda {
             }
             let flap = match &fault {
                 Fault::Partition {
-                    flap: Some(flap), ..
-                } => Some((flap.0, now + flap.0, false)),
+                    flap: Some(every),
+                    in_flight,
+                    ..
+                } => Some(Flap {
+                    every: every.0,
+                    next: now + every.0,
+                    gone: false,
+                    in_flight: *in_flight,
+                }),
                 _ => None,
             };
             self.in_force.push(InForce {
@@ -207,24 +227,24 @@ impl FaultAgenda {
 
 impl InForce {
     fn end<N: Node>(&self, world: &mut World<N>) {
-        if !matches!(self.flap, Some((_, _, true))) {
+        if !self.flap.is_some_and(|flap| flap.gone) {
             fault::undo(world, &self.undo);
         }
     }
 
     /// Lets it come or go, if that is due.
     fn flap<N: Node>(&mut self, world: &mut World<N>) {
-        let (Some((every, next, gone)), Undo::Mend(cuts)) = (&mut self.flap, &self.undo) else {
+        let (Some(flap), Undo::Mend(cuts)) = (&mut self.flap, &self.undo) else {
             return;
         };
-        if *next <= world.now() {
-            if *gone {
-                world.cut(cuts, false);
+        if flap.next <= world.now() {
+            if flap.gone {
+                world.cut(cuts, flap.in_flight == InFlight::Cut);
             } else {
                 world.mend(cuts);
             }
-            *gone = !*gone;
-            *next += *every;
+            flap.gone = !flap.gone;
+            flap.next += flap.every;
         }
     }
 }

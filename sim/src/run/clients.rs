@@ -1,6 +1,6 @@
 //! What clients do: one operation after the other, drawn by the workload or read from a script.
 
-use crate::protocol::{OpOf, Protocol, RetOf, WorldOf};
+use crate::protocol::{Given, OpOf, Protocol, RetOf, WorldOf};
 use crate::run::Request;
 use crate::scenario::WorkloadSpec;
 use crate::span::Span;
@@ -34,21 +34,21 @@ struct Client<P: Protocol> {
 /// The clients. Whatever one of them does has its own address (its number, its own count), so that the fate of one
 /// does not change what the others ask for.
 #[derive(Clone, Debug)]
-pub(super) struct Clients<P: Protocol> {
-    workload: WorkloadSpec,
+pub(super) struct Clients<'a, P: Protocol> {
+    given: Given<'a, P::Settings>,
     all: Vec<Client<P>>,
     /// Every operation that was begun, to be replayed.
     pub(super) begun: Vec<Request<OpOf<P>>>,
 }
 
-impl<P: Protocol> Clients<P> {
+impl<'a, P: Protocol> Clients<'a, P> {
     /// Clients at these nodes. Scripted operations of clients that do not exist are left out.
     pub(super) fn new(
         seed: Seed,
-        workload: WorkloadSpec,
+        given: Given<'a, P::Settings>,
         nodes: &[NodeId],
         script: Option<&[Request<OpOf<P>>]>,
-    ) -> Clients<P> {
+    ) -> Clients<'a, P> {
         let client = |(index, &node): (usize, &NodeId)| {
             let own = |script: &[Request<OpOf<P>>]| {
                 let mut own: VecDeque<Request<OpOf<P>>> = script
@@ -69,11 +69,11 @@ impl<P: Protocol> Clients<P> {
                 next: None,
                 script: script.map(own),
             };
-            client.schedule(&workload, Time::ZERO);
+            client.schedule(given.workload, Time::ZERO);
             client
         };
         Clients {
-            workload,
+            given,
             all: nodes.iter().enumerate().map(client).collect(),
             begun: Vec::new(),
         }
@@ -88,7 +88,7 @@ impl<P: Protocol> Clients<P> {
     }
 
     fn all_begun(&self) -> bool {
-        self.begun.len() >= self.workload.operations.get()
+        self.begun.len() >= self.given.workload.operations.get()
     }
 
     /// When the next operation begins.
@@ -115,11 +115,11 @@ impl<P: Protocol> Clients<P> {
                 continue;
             }
             if world.cluster().status(client.node) == Status::Down {
-                client.wait(&self.workload, now);
+                client.wait(self.given.workload, now);
                 continue;
             }
             let nth = client.begun * count + index as u64;
-            let Some(op) = client.next_operation(&self.workload, nth) else {
+            let Some(op) = client.next_operation(self.given, nth) else {
                 continue;
             };
             client.begun += 1;
@@ -156,7 +156,7 @@ impl<P: Protocol> Clients<P> {
             let client = &mut self.all[index];
             client.generation += u64::from(matches!(ended.outcome, Outcome::Info));
             client.busy = false;
-            client.schedule(&self.workload, now);
+            client.schedule(self.given.workload, now);
             let ret = if let Outcome::Ok(ret) = ended.outcome {
                 Some(ret)
             } else {
@@ -198,13 +198,13 @@ impl<P: Protocol> Client<P> {
         });
     }
 
-    fn next_operation(&mut self, workload: &WorkloadSpec, nth: u64) -> Option<OpOf<P>> {
+    fn next_operation(&mut self, given: Given<'_, P::Settings>, nth: u64) -> Option<OpOf<P>> {
         if let Some(script) = &mut self.script {
             return script.pop_front().map(|request| request.op);
         }
         let answered = self.previous.as_ref();
         let previous = answered.and_then(|(op, ret)| ret.as_ref().map(|ret| (op, ret)));
-        Some(P::operation(workload, nth, previous, &mut self.rng))
+        Some(P::operation(given, nth, previous, &mut self.rng))
     }
 }
 

@@ -5,8 +5,9 @@ use super::clients::Clients;
 use super::verdict::{Finding, Unknown, Verdict};
 use super::{CHECK_BUDGET_STEPS, FaultSource, Run, Script};
 use crate::nemesis::Nemesis;
-use crate::protocol::{Contradiction, Judgement, OpOf, Protocol, WorldOf};
+use crate::protocol::{Contradiction, Given, Judgement, OpOf, Protocol, WorldOf};
 use crate::scenario::ScenarioOf;
+use crate::span::Span;
 use crate::world::{Stats, Stop, World, WorldConfig};
 use splitbrain_core::{Invariant, NodeId, Seed, Status, Time};
 use std::collections::VecDeque;
@@ -16,8 +17,15 @@ use std::time::Duration;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Properties that the harness itself checks, of every protocol.
-pub(crate) const HARNESS_PROPERTIES: [&str; 4] =
-    ["panic", "livelock", "convergence", "final-reads"];
+pub(crate) const HARNESS_PROPERTIES: [&str; 5] = [
+    "panic",
+    "livelock",
+    LEADER_AFTER_HEALING,
+    "convergence",
+    "final-reads",
+];
+
+const LEADER_AFTER_HEALING: &str = "leader-after-healing";
 
 /// A run that is under way.
 pub(super) struct Running<'a, P: Protocol> {
@@ -26,10 +34,12 @@ pub(super) struct Running<'a, P: Protocol> {
     pub(super) world: WorldOf<P>,
     invariants: Vec<Box<dyn Invariant<P::Node>>>,
     faults: FaultAgenda,
-    clients: Clients<P>,
+    clients: Clients<'a, P>,
     leader: Option<NodeId>,
     /// How often the leader was seen to be another than before.
     leaders: u64,
+    /// How long after healing there was one, if the scenario asks for that and there was.
+    leader_after_healing_ms: Option<u64>,
     /// What had happened by the end of the safety phase: what is healed proves nothing about what is broken.
     safety_stats: Stats,
     /// The operations that were found to contradict each other.
@@ -44,6 +54,7 @@ impl<'a, P: Protocol> Running<'a, P> {
         seed: Seed,
         script: &Script<OpOf<P>>,
     ) -> Self {
+        let given = Given::from(scenario);
         let servers = scenario.cluster.servers.get();
         let clients = scenario.cluster.clients.get();
         let config = WorldConfig {
@@ -51,11 +62,7 @@ impl<'a, P: Protocol> Running<'a, P> {
             sync_latency: scenario.network.sync,
             ..WorldConfig::default()
         };
-        let mut world = World::new(
-            seed,
-            &config,
-            P::nodes(&scenario.settings, servers, clients),
-        );
+        let mut world = World::new(seed, &config, P::nodes(given));
         for link in &scenario.network.links {
             world.set_link(link.from, link.to, &link.profile(&scenario.network));
         }
@@ -85,12 +92,13 @@ impl<'a, P: Protocol> Running<'a, P> {
             ),
             clients: Clients::new(
                 seed,
-                scenario.workload,
+                given,
                 &P::invoked_at(servers, clients),
                 script.operations.as_deref(),
             ),
             leader: None,
             leaders: 0,
+            leader_after_healing_ms: None,
             safety_stats: Stats::default(),
             contradiction: Contradiction::default(),
             unrecoverable: None,
@@ -179,13 +187,28 @@ impl<'a, P: Protocol> Running<'a, P> {
             .trace_fault(&[], || "healed: from here on nothing breaks".to_owned());
     }
 
-    /// Waits until all nodes are up, the last answers are there, and the protocol says that the cluster has converged.
+    /// Waits until all nodes are up, the last answers are there, and the protocol says that the cluster has converged; and
+    /// until there was a leader, if the scenario asks for one.
     fn converge(&mut self) -> Result<(), Verdict> {
-        let deadline = self.world.now() + self.scenario.converge_within.0;
-        while let Some(reason) = self.not_converged() {
+        let healed = self.world.now();
+        let deadline = healed + self.scenario.converge_within.0;
+        loop {
+            let leader_within = self.leader_is_missing(healed);
+            let waits_for = self.not_converged();
+            if waits_for.is_none() && leader_within.is_none() {
+                return Ok(());
+            }
             self.unrecoverable = self.could_not_be_live();
             if self.unrecoverable.is_some() {
                 return Ok(());
+            }
+            let reason = waits_for.as_deref().unwrap_or("nobody leads");
+            let leader_by = leader_within.map_or(deadline, |within| healed + within.0);
+            if let Some(within) = leader_within.filter(|_| self.world.now() >= leader_by) {
+                let what = format!(
+                    "{within} after everything was healed, nobody has led yet; the cluster waits: {reason}"
+                );
+                return Err(Verdict::Invalid(self.finding(LEADER_AFTER_HEALING, what)));
             }
             if self.world.now() >= deadline {
                 if skipped(self.scenario, "convergence") {
@@ -197,10 +220,24 @@ impl<'a, P: Protocol> Running<'a, P> {
                 );
                 return Err(Verdict::Invalid(self.finding("convergence", what)));
             }
-            let next = (self.world.now() + LOOK_EVERY).min(deadline);
+            let next = (self.world.now() + LOOK_EVERY).min(leader_by).min(deadline);
             self.advance(next)?;
         }
-        Ok(())
+    }
+
+    /// Looks whether there is a leader now, if there was none since healing and the scenario asks for one: within what time, if it
+    /// still has to be waited for.
+    fn leader_is_missing(&mut self, healed: Time) -> Option<Span> {
+        let within = self.scenario.leader_within?;
+        if self.leader_after_healing_ms.is_some() {
+            return None;
+        }
+        if P::is_led(self.world.cluster()) {
+            let after = self.world.now().since(healed);
+            self.leader_after_healing_ms = Some(after.as_millis() as u64);
+            return None;
+        }
+        (!skipped(self.scenario, LEADER_AFTER_HEALING)).then_some(within)
     }
 
     /// What the healed cluster is still waiting for.
@@ -230,15 +267,20 @@ impl<'a, P: Protocol> Running<'a, P> {
     /// Why no protocol could be live now, if none could: too many servers have ended themselves over damaged disks.
     fn could_not_be_live(&self) -> Option<String> {
         let servers = self.faults.servers.len();
-        let gone = |node: &&NodeId| self.world.halted(**node).is_some();
-        let gone: Vec<NodeId> = self.faults.damaged.iter().filter(gone).copied().collect();
-        if P::can_be_live(servers, gone.len()) {
+        let damaged: Vec<NodeId> = self.faults.damaged.iter().copied().collect();
+        let cluster = self.world.cluster();
+        // What a server will be that is still to start, nobody can say.
+        let starts = |node| self.world.halted(node).is_none() && cluster.status(node) != Status::Up;
+        if (0..servers).map(NodeId::from_index).any(starts) {
             return None;
         }
-        let names: Vec<String> = gone.iter().map(NodeId::to_string).collect();
-        let count = gone.len();
+        if P::can_be_live(Given::from(self.scenario), cluster, &damaged) {
+            return None;
+        }
+        let names: Vec<String> = damaged.iter().map(NodeId::to_string).collect();
+        let count = damaged.len();
         Some(format!(
-            "{count} of {servers} servers are out of service, their disks damaged: {}",
+            "the disks of {count} of {servers} servers are damaged: {}",
             names.join(" ")
         ))
     }
@@ -246,7 +288,7 @@ impl<'a, P: Protocol> Running<'a, P> {
     /// Every final operation must succeed; one that does not is tried again, after a while, until time is up.
     fn final_reads(&mut self) -> Result<(), Verdict> {
         let deadline = self.world.now() + self.scenario.converge_within.0;
-        let mut to_do: VecDeque<OpOf<P>> = P::final_operations(&self.scenario.workload).into();
+        let mut to_do: VecDeque<OpOf<P>> = P::final_operations(Given::from(self.scenario)).into();
         let mut open: Vec<Option<OpOf<P>>> = (0..self.clients.len()).map(|_| None).collect();
         let mut not_before = self.world.now();
         loop {
@@ -347,6 +389,7 @@ impl<'a, P: Protocol> Running<'a, P> {
             stats: *self.world.stats(),
             probes: self.world.probes().map(|(_, times)| times).collect(),
             virtual_time: self.world.now(),
+            leader_after_healing_ms: self.leader_after_healing_ms,
             swarm: match &self.faults.source {
                 FaultSource::Drawn(nemesis) => nemesis.swarm(),
                 FaultSource::Scheduled(_) => None,

@@ -1,12 +1,9 @@
 //! Whole runs of a protocol that can be told to misbehave, each in one way.
 
-mod report;
-
 use crate::campaign::{Campaign, Met, Watch};
-use crate::case::{Case, ProtocolEntry};
-use crate::protocol::{HistoryOf, Judgement, Protocol};
+use crate::case::{Case, ProtocolEntry, Report};
+use crate::protocol::{Given, HistoryOf, Judgement, Protocol};
 use crate::run::{Finding, Script, Unknown, Verdict};
-use crate::scenario::WorkloadSpec;
 use crate::world::{TraceDetail, What};
 use serde::{Deserialize, Serialize};
 use splitbrain_check::models::register::{Op, Register, Ret};
@@ -16,9 +13,14 @@ use splitbrain_core::{
     probe,
 };
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+mod draw;
+mod leader;
+mod mix;
 mod probes;
+mod report;
 
 const PROBES: &[&str] = &["it was in the mood", "a value was written"];
 
@@ -148,20 +150,20 @@ impl Protocol for Singles {
     const NAME: &'static str = "singles";
     const HISTORY_PROPERTY: Option<&'static str> = Some("linearizability");
 
-    fn nodes(settings: &Settings, servers: usize, _clients: usize) -> Vec<Settings> {
-        vec![*settings; servers]
+    fn nodes(given: Given<'_, Settings>) -> Vec<Settings> {
+        vec![*given.settings; given.cluster.servers.get()]
     }
     fn invoked_at(servers: usize, _clients: usize) -> Vec<NodeId> {
         (0..servers.min(1)).map(NodeId::from_index).collect()
     }
-    fn operation(_: &WorkloadSpec, nth: u64, _: Option<(&Op, &Ret)>, rng: &mut Rng) -> Op {
+    fn operation(_: Given<'_, Settings>, nth: u64, _: Option<(&Op, &Ret)>, rng: &mut Rng) -> Op {
         if rng.below(2) == 0 {
             Op::Read
         } else {
             Op::Write(nth.cast_signed())
         }
     }
-    fn final_operations(_: &WorkloadSpec) -> Vec<Op> {
+    fn final_operations(_: Given<'_, Settings>) -> Vec<Op> {
         vec![Op::Read]
     }
     fn converged(cluster: Cluster<'_, Single>) -> Result<(), String> {
@@ -305,7 +307,8 @@ fn after_an_info_the_client_goes_on_as_a_new_process() {
             &[],
             |_| Ok(()),
         )
-        .unwrap(),
+        .unwrap()
+        .scenario,
         Seed(1),
         &Script::DRAWN,
         None,
@@ -334,7 +337,6 @@ fn a_finding_does_not_end_the_campaign_and_jobs_do_not_change_it() {
         Campaign {
             seeds: 7..30,
             jobs,
-            stop_at_first: false,
             ..Campaign::default()
         }
         .run(&*case, Watch::nobody())
@@ -354,6 +356,27 @@ fn a_finding_does_not_end_the_campaign_and_jobs_do_not_change_it() {
 }
 
 #[test]
+fn a_campaign_that_stops_at_the_first_violation_runs_nothing_behind_it() {
+    let case = case("panic", "");
+    let runs = AtomicU64::new(0);
+    let campaign = Campaign {
+        seeds: 7..30,
+        stop_at_first: true,
+        ..Campaign::default()
+    };
+    let count = |_: &Report| {
+        runs.fetch_add(1, Relaxed);
+    };
+    let watch = Watch {
+        on_report: &count,
+        ..Watch::nobody()
+    };
+    let summary = campaign.run(&*case, watch);
+    assert_eq!((summary.seeds, summary.invalid), (1, 1));
+    assert_eq!(runs.into_inner(), 1);
+}
+
+#[test]
 fn an_expected_violation_must_come_within_its_seeds() {
     let expect = |within| {
         format!("[expect]\nverdict = 'violation'\nproperty = 'peace'\nwithin_seeds = {within}")
@@ -362,8 +385,6 @@ fn an_expected_violation_must_come_within_its_seeds() {
         let case = case(quirk, &expect(within));
         Campaign {
             seeds,
-            jobs: 1,
-            stop_at_first: false,
             ..Campaign::default()
         }
         .run(&*case, Watch::nobody())
@@ -392,10 +413,7 @@ fn a_schedule_names_nodes_and_replays_to_the_same_digest() {
         json.ends_with(r#""fault":{"crash":{"nodes":["n1"]}}}"#),
         "{json}"
     );
-    let script = Script {
-        faults: Some(drawn.faults.clone()),
-        operations: drawn.operations.clone(),
-    };
+    let script = drawn.script();
     assert!(
         script
             .operations

@@ -19,7 +19,8 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Finding {
-    /// Its name: `election-safety`, `linearizability`, `panic`, `livelock`, `convergence`, `final-reads`.
+    /// Its name: `election-safety`, `linearizability`, `panic`, `livelock`, `leader-after-healing`, `convergence`,
+    /// `final-reads`.
     pub property: String,
     /// The states or operations that contradict each other, in words.
     pub what: String,

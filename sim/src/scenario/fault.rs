@@ -176,7 +176,6 @@ impl FaultKind {
 
     /// The keys that say more about this kind, besides times and victims, and those among them that it needs.
     pub(crate) fn keys(self) -> (&'static [&'static str], &'static [&'static str]) {
-        const SPREAD: &[&str] = &["spread"];
         match self {
             FaultKind::Partition => (&["shape", "in_flight", "flap", "until_behind"], &[]),
             FaultKind::Degrade => (
@@ -202,7 +201,7 @@ impl FaultKind {
             | FaultKind::Pause
             | FaultKind::FailSync
             | FaultKind::FullDisk
-            | FaultKind::Corrupt => (SPREAD, &[]),
+            | FaultKind::Corrupt => (&["spread"], &[]),
         }
     }
 }

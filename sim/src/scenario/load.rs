@@ -1,5 +1,6 @@
 //! From the text of a TOML file to a scenario that can be run, or to an error that names the line.
 
+use super::draw::Draw;
 use super::error::{ScenarioError, one_line};
 use super::spec::{Scenario, ScenarioOf};
 use super::validate::validate;
@@ -39,6 +40,15 @@ pub fn head(text: &str, file: &Path) -> Result<Head, ScenarioError> {
     })
 }
 
+/// A scenario as it is written, and as seeds draw it.
+#[derive(Debug)]
+pub(crate) struct Loaded<S> {
+    /// As it is written.
+    pub(crate) scenario: ScenarioOf<S>,
+    /// Every combination of what it leaves to the seed; nothing if it leaves nothing.
+    pub(crate) combinations: Vec<ScenarioOf<S>>,
+}
+
 /// Reads a scenario of a protocol with settings `S`, with these `key=value` overrides. `check` finds what only the
 /// protocol can know to be wrong.
 ///
@@ -50,16 +60,27 @@ pub(crate) fn from_toml<S: DeserializeOwned + Default>(
     file: &Path,
     sets: &[String],
     check: impl Fn(&ScenarioOf<S>) -> Result<(), Invalid>,
-) -> Result<ScenarioOf<S>, ScenarioError> {
+) -> Result<Loaded<S>, ScenarioError> {
     let scenario: ScenarioOf<S> =
         toml::from_str(text).map_err(|error| wrong(text, file, &error))?;
     validate(&scenario)
         .and_then(|()| check(&scenario))
         .map_err(|invalid| invalid.located(text, file))?;
-    if sets.is_empty() {
-        return Ok(scenario);
+    if sets.is_empty() && scenario.draw.is_empty() {
+        return Ok(Loaded {
+            scenario,
+            combinations: Vec::new(),
+        });
     }
     let mut table: toml::Table = toml::from_str(text).map_err(|error| wrong(text, file, &error))?;
+    if sets.is_empty() {
+        let combinations = combinations(&scenario.draw, &table, &check)
+            .map_err(|invalid| invalid.located(text, file))?;
+        return Ok(Loaded {
+            scenario,
+            combinations,
+        });
+    }
     for assignment in sets {
         set(&mut table, assignment)?;
     }
@@ -67,7 +88,8 @@ pub(crate) fn from_toml<S: DeserializeOwned + Default>(
         assignment: sets.join(" --set "),
         message: one_line(message),
     };
-    let overridden: ScenarioOf<S> = table
+    let mut overridden: ScenarioOf<S> = table
+        .clone()
         .try_into()
         .map_err(|wrong: toml::de::Error| error(wrong.message()))?;
     if overridden.protocol != scenario.protocol {
@@ -76,10 +98,44 @@ pub(crate) fn from_toml<S: DeserializeOwned + Default>(
             "the protocol of a scenario cannot be set: run another scenario",
         ));
     }
+    for (path, _) in sets.iter().filter_map(|set| set.split_once('=')) {
+        overridden.draw.forget(path.trim());
+    }
     validate(&overridden)
         .and_then(|()| check(&overridden))
-        .map_err(|invalid| error(&invalid.to_string()))?;
-    Ok(overridden)
+        .and_then(|()| combinations(&overridden.draw, &table, &check))
+        .map(|combinations| Loaded {
+            scenario: overridden,
+            combinations,
+        })
+        .map_err(|invalid| error(&invalid.to_string()))
+}
+
+/// Every combination of what a scenario leaves to the seed, each as good as a scenario of its own.
+fn combinations<S: DeserializeOwned + Default>(
+    draw: &Draw,
+    table: &toml::Table,
+    check: &impl Fn(&ScenarioOf<S>) -> Result<(), Invalid>,
+) -> Result<Vec<ScenarioOf<S>>, Invalid> {
+    if draw.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut table = table.clone();
+    table.remove("draw");
+    let combination = |number| {
+        let mut drawn = table.clone();
+        draw.apply(number, &mut drawn)?;
+        let with =
+            |what: &str| Invalid::new(&["draw"], format!("with {}: {what}", draw.words(number)));
+        let scenario: ScenarioOf<S> = drawn
+            .try_into()
+            .map_err(|wrong: toml::de::Error| with(wrong.message()))?;
+        validate(&scenario)
+            .and_then(|()| check(&scenario))
+            .map_err(|invalid| with(&invalid.to_string()))?;
+        Ok(scenario)
+    };
+    (0..draw.combinations()?).map(combination).collect()
 }
 
 fn wrong(text: &str, file: &Path, error: &toml::de::Error) -> ScenarioError {
@@ -118,13 +174,25 @@ fn set(table: &mut toml::Table, assignment: &str) -> Result<(), ScenarioError> {
             }
         })
         .unwrap_or_else(|| toml::Value::String(value.trim().to_owned()));
+    if path.trim().is_empty() {
+        return Err(error("expected a key before the ="));
+    }
+    set_value(table, path, value).map_err(|what| error(&what))
+}
+
+/// Puts a value at a path.
+pub(super) fn set_value(
+    table: &mut toml::Table,
+    path: &str,
+    value: toml::Value,
+) -> Result<(), String> {
     let mut keys: Vec<&str> = path.split('.').map(str::trim).collect();
     let last = keys
         .pop()
         .filter(|key| !key.is_empty())
-        .ok_or_else(|| error("expected a key before the ="))?;
+        .ok_or_else(|| "expected a key at the end of the path".to_owned())?;
     // The last key of a table may be new; an element of a list must be there.
-    let no_place = |key: &str| error(&format!("`{key}` is no table or list that can be set into"));
+    let no_place = |key: &str| format!("`{key}` is no table or list that can be set into");
     let mut place = Place::Table(table);
     for key in keys {
         place = match place.get(key) {
@@ -228,7 +296,7 @@ mod tests {
     }
 
     fn load_with(text: &str, sets: &[String]) -> Result<Scenario, ScenarioError> {
-        from_toml(text, Path::new("s.toml"), sets, |_| Ok(()))
+        from_toml(text, Path::new("s.toml"), sets, |_| Ok(())).map(|loaded| loaded.scenario)
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! What a scenario says: the data of a TOML file.
 
-use super::{FaultSpec, Require};
+use super::{Draw, FaultSpec, Mix, Require};
 use crate::network::{Bursts, Capacity, Degradation, Latency, LinkProfile};
 use crate::span::Span;
 use serde::{Deserialize, Serialize};
-use splitbrain_core::{NodeId, Ratio};
+use splitbrain_core::{NodeId, Ratio, Rng};
 
 /// A scenario whose protocol's settings are not yet understood.
 pub type Scenario = ScenarioOf<toml::Table>;
@@ -39,6 +39,13 @@ pub struct ScenarioOf<S> {
     /// After the safety phase everything is healed, and the cluster must converge and answer final reads in this time.
     #[serde(default = "default_converge_within")]
     pub converge_within: Span,
+    /// How soon after healing a leader must be seen, for protocols that have one: the same that `victims = "leader"` means. At most
+    /// `converge_within`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader_within: Option<Span>,
+    /// What each seed draws for itself.
+    #[serde(default, skip_serializing_if = "Draw::is_empty")]
+    pub draw: Draw,
     /// What must have happened for a run to prove anything.
     #[serde(default)]
     pub require: Require,
@@ -103,6 +110,13 @@ pub struct ClusterSpec {
     /// Client nodes, after the servers; for protocols that have them.
     #[serde(default)]
     pub clients: Count<0, 99>,
+}
+
+impl ClusterSpec {
+    /// Servers and clients.
+    pub fn nodes(&self) -> usize {
+        self.servers.get() + self.clients.get()
+    }
 }
 
 /// Links and disks when nothing is wrong with them.
@@ -207,7 +221,7 @@ impl Default for NetworkSpec {
 }
 
 /// What clients do. Each process runs one operation after the other, and thinks in between.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WorkloadSpec {
     /// How many operations in all; they may be fewer if the cluster is slow.
@@ -216,6 +230,17 @@ pub struct WorkloadSpec {
     pub keys: Count<1, 10_000>,
     /// The mean time between an answer and the next operation; drawn from a half to one and a half of it.
     pub think: Span,
+    /// The shares of special operations among all, for protocols that have some: `{ transfer = "1/50" }`.
+    #[serde(skip_serializing_if = "Mix::is_empty")]
+    pub mix: Mix,
+}
+
+impl WorkloadSpec {
+    /// Whether the next operation is a special one, and which: one of [`Protocol::MIX`](crate::protocol::Protocol::MIX). Where
+    /// the workload asks for none, nothing is drawn.
+    pub fn special(&self, rng: &mut Rng) -> Option<&str> {
+        self.mix.draw(|| rng.next_u64())
+    }
 }
 
 impl Default for WorkloadSpec {
@@ -224,6 +249,7 @@ impl Default for WorkloadSpec {
             operations: Count(500),
             keys: Count(5),
             think: Span::from_millis(200),
+            mix: Mix::default(),
         }
     }
 }

@@ -23,11 +23,26 @@ pub(crate) fn validate<S>(scenario: &ScenarioOf<S>) -> Result<(), Invalid> {
             "nobody converges in no time: expected one like \"10s\"",
         ));
     }
+    if let Some(within) = scenario.leader_within {
+        let wrong = |what: &str| Err(Invalid::new(&["leader_within"], what));
+        if within.0.is_zero() {
+            return wrong("nobody is elected in no time: expected one like \"3s\"");
+        }
+        if within > scenario.converge_within {
+            let all = scenario.converge_within;
+            return wrong(&format!(
+                "a leader is part of converging: expected at most converge_within, which is {all}"
+            ));
+        }
+    }
     if scenario.workload.think.0 < Duration::from_millis(1) {
         // Operations that are answered at once would follow each other without time passing.
         let message = "clients think for at least 1ms between operations";
         return Err(Invalid::new(&["workload", "think"], message));
     }
+    let mix = &scenario.workload.mix;
+    mix.validate()
+        .map_err(|what| Invalid::new(&["workload", "mix"], what))?;
     scenario
         .network
         .latency
@@ -44,11 +59,9 @@ pub(crate) fn validate<S>(scenario: &ScenarioOf<S>) -> Result<(), Invalid> {
         capacity: network.capacity,
         ..Degradation::default()
     };
-    if special != Degradation::default() {
-        special
-            .validate()
-            .map_err(|what| Invalid::new(&["network"], what))?;
-    }
+    special
+        .validate_parts()
+        .map_err(|what| Invalid::new(&["network"], what))?;
     for (index, link) in scenario.network.links.iter().enumerate() {
         validate_link(scenario, link)
             .map_err(|what| Invalid::new(&["network", "links", &index.to_string()], what))?;
@@ -81,18 +94,14 @@ pub(crate) fn validate<S>(scenario: &ScenarioOf<S>) -> Result<(), Invalid> {
 }
 
 fn validate_link<S>(scenario: &ScenarioOf<S>, link: &LinkSpec) -> Result<(), String> {
-    let nodes = scenario.cluster.servers.get() + scenario.cluster.clients.get();
+    let nodes = scenario.cluster.nodes();
     if let Some(node) = [link.from, link.to]
         .into_iter()
         .find(|node| node.index() >= nodes)
     {
         return Err(format!("there is no {node}: the cluster has {nodes} nodes"));
     }
-    let degradation = link.degradation();
-    if degradation == Degradation::default() {
-        return Ok(());
-    }
-    degradation.validate()
+    link.degradation().validate_parts()
 }
 
 /// What is wrong with a source of faults: the key, and why.
@@ -165,34 +174,8 @@ fn validate_values(kinds: &[FaultKind], spec: &FaultSpec) -> Result<(), WrongFau
     if let Some(sync) = &spec.sync {
         sync.validate().map_err(|what| ("sync", what))?;
     }
-    if let Some([least, most]) = spec.ppm {
-        valid_ppm(least)
-            .and_then(|()| valid_ppm(most))
-            .map_err(|what| ("ppm", what))?;
-        if least > most {
-            return Err((
-                "ppm",
-                "expected two numbers of which the first is less".to_owned(),
-            ));
-        }
-    }
-    if let Some([least, most]) = spec.by_ms {
-        valid_jump(least)
-            .and_then(|()| valid_jump(most))
-            .map_err(|what| ("by_ms", what))?;
-        if least > most {
-            return Err((
-                "by_ms",
-                "expected two numbers of which the first is less".to_owned(),
-            ));
-        }
-    }
-    if spec.ppm == Some([0, 0]) {
-        return Err(("ppm", "a drift of nothing is none".to_owned()));
-    }
-    if spec.by_ms == Some([0, 0]) {
-        return Err(("by_ms", "a jump of nothing is none".to_owned()));
-    }
+    two("ppm", spec.ppm, valid_ppm, "a drift of nothing is none")?;
+    two("by_ms", spec.by_ms, valid_jump, "a jump of nothing is none")?;
     let longest = spec.lasting.as_slice().last().copied().unwrap_or_default();
     if let Some(flap) = spec.flap.filter(|&flap| flap >= longest) {
         return Err((
@@ -280,6 +263,29 @@ fn validate_fixed(duration: Span, at: &[Span], spec: &FaultSpec) -> Result<(), W
     Ok(())
 }
 
+/// Two numbers in ascending order, each of which may be used, and not both of them nothing.
+fn two<N: Copy + Default + PartialOrd>(
+    key: &'static str,
+    numbers: Option<[N; 2]>,
+    valid: impl Fn(N) -> Result<(), String>,
+    nothing: &str,
+) -> Result<(), WrongFault> {
+    let Some([least, most]) = numbers else {
+        return Ok(());
+    };
+    valid(least)
+        .and_then(|()| valid(most))
+        .map_err(|what| (key, what))?;
+    if least > most {
+        let expected = "expected two numbers of which the first is less";
+        return Err((key, expected.to_owned()));
+    }
+    if least == N::default() && most == least {
+        return Err((key, nothing.to_owned()));
+    }
+    Ok(())
+}
+
 /// One duration, or two in ascending order.
 fn ascending(key: &'static str, spans: &[Span]) -> Result<(), WrongFault> {
     match spans {
@@ -299,7 +305,7 @@ fn validate_victims<S>(
     spec: &FaultSpec,
 ) -> Result<(), WrongFault> {
     let servers = scenario.cluster.servers.get();
-    let nodes = servers + scenario.cluster.clients.get();
+    let nodes = scenario.cluster.nodes();
     let message = match &spec.victims {
         Some(Victims::Node(node)) if node.index() >= nodes => {
             format!("there is no {node}: the cluster has {nodes} nodes")

@@ -17,7 +17,7 @@ const MOST_OF_REPLAY: u128 = 10 * MOST;
 /// Finds sources of faults that are too much work together.
 pub(super) fn validate<S>(scenario: &ScenarioOf<S>) -> Result<(), Invalid> {
     let servers = scenario.cluster.servers.get();
-    let nodes = servers + scenario.cluster.clients.get();
+    let nodes = scenario.cluster.nodes();
     let (mut all, mut at_once) = (0, 0);
     for (index, spec) in scenario.nemesis.iter().enumerate() {
         let (count, in_force) = expected(scenario.duration, servers, spec);

@@ -219,8 +219,9 @@ fn round(ms: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::network::tests::{BURSTS, NARROW};
     use super::*;
-    use crate::network::{Bursts, Capacity, Direction, Shape};
+    use crate::network::{Direction, Shape};
     use crate::world::Point;
     use splitbrain_core::{Purpose, Ratio, Seed};
 
@@ -305,15 +306,8 @@ mod tests {
                     latency: Some(latency),
                     loss: Some(ratio(30)),
                     duplication: Some(ratio(20)),
-                    bursts: Some(Bursts {
-                        good: Span::from_secs(1),
-                        bad: Span::from_millis(100),
-                        loss: Ratio::ALWAYS,
-                    }),
-                    capacity: Some(Capacity {
-                        bytes_per_s: 1000,
-                        queue_bytes: 100,
-                    }),
+                    bursts: Some(BURSTS),
+                    capacity: Some(NARROW),
                 },
             },
             Fault::Clog { links: links() },

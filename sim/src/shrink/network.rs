@@ -126,23 +126,26 @@ pub(crate) fn without_node(links: &mut Vec<LinkSpec>, gone: NodeId) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::Span;
     use crate::network::{Capacity, LinkProfile};
 
+    pub(in crate::shrink) const BURSTS: Bursts = Bursts {
+        good: Span::from_secs(1),
+        bad: Span::from_millis(100),
+        loss: Ratio::ALWAYS,
+    };
+    pub(in crate::shrink) const NARROW: Capacity = Capacity {
+        bytes_per_s: 1000,
+        queue_bytes: 100,
+    };
+
     fn bad() -> NetworkSpec {
         NetworkSpec {
             loss: Ratio::new(1, 10).unwrap(),
-            bursts: Some(Bursts {
-                good: Span::from_secs(1),
-                bad: Span::from_millis(100),
-                loss: Ratio::ALWAYS,
-            }),
-            capacity: Some(Capacity {
-                bytes_per_s: 1000,
-                queue_bytes: 100,
-            }),
+            bursts: Some(BURSTS),
+            capacity: Some(NARROW),
             latency: Latency {
                 tail: Ratio::new(1, 10).unwrap(),
                 tail_max: Span::from_secs(1),

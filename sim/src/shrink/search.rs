@@ -129,7 +129,7 @@ fn try_one(property: &str, trial: &Trial, decisions: usize) -> (u64, Option<Foun
     let mut trial = trial.clone();
     let drawn = trial.script.faults.is_none();
     trial.script.faults.get_or_insert(report.faults);
-    let fewer = !drawn || super::decisions(&trial.script) < decisions;
+    let fewer = !drawn || trial.script.decisions() < decisions;
     let found = Found {
         trial,
         finding,

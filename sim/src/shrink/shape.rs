@@ -192,23 +192,25 @@ impl fmt::Display for FailureShape {
     }
 }
 
+/// By kinds and numbers of servers, and kinds of operations.
+#[cfg(test)]
+pub(crate) fn shape(faults: &[(&str, usize)], operations: &[&str]) -> FailureShape {
+    let fault = |&(kind, servers): &(&str, usize)| FaultShape {
+        kind: kind.to_owned(),
+        servers,
+    };
+    FailureShape {
+        faults: faults.iter().map(fault).collect(),
+        operations: operations.iter().map(|&name| name.to_owned()).collect(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::run::Request;
     use crate::{Fault, InFlight, Injection, Shape, Span};
     use splitbrain_core::{NodeId, Purpose};
-
-    fn shape(faults: &[(&str, usize)], operations: &[&str]) -> FailureShape {
-        let fault = |&(kind, servers): &(&str, usize)| FaultShape {
-            kind: kind.to_owned(),
-            servers,
-        };
-        FailureShape {
-            faults: faults.iter().map(fault).collect(),
-            operations: operations.iter().map(|&name| name.to_owned()).collect(),
-        }
-    }
 
     fn nodes(indexes: &[usize]) -> Vec<NodeId> {
         indexes.iter().copied().map(NodeId::from_index).collect()

@@ -112,6 +112,11 @@ impl<R: Clone> Disk<R> {
         }
     }
 
+    /// Whether a fault of it lasts: it fails, or is full.
+    pub(super) fn is_faulty(&self) -> bool {
+        self.failing + self.full > 0
+    }
+
     /// Why this sync cannot become durable, if it cannot.
     #[inline]
     pub(super) fn failure(&self, mark: Mark) -> Option<SyncError> {

@@ -370,7 +370,7 @@ impl<N: Node> World<N> {
         });
         self.call(node, |state, cx| state.on_sync_failed(last, error, cx));
         if remedied && self.halted(node).is_some() {
-            self.restart(node);
+            self.start_again(node);
         }
         Handled::At(node)
     }

@@ -58,16 +58,25 @@ impl<N: Node> World<N> {
 
     /// Starts a process that has ended itself, as somebody has looked after the cause; or, if it has not yet been told of a
     /// failed sync, as soon as it has ended itself over that.
-    /// Nothing happens while another fault of its disk lasts.
+    /// Nothing happens while another fault of its disk lasts, or one that holds it down.
     pub(crate) fn restart_halted(&mut self, node: NodeId) {
-        let process = self.processes.get(node.index());
-        if process.is_none_or(|process| process.disk.failing + process.disk.full > 0) {
+        let Some(process) = self.processes.get_mut(node.index()) else {
             return;
-        }
-        if self.halted(node).is_some() {
-            self.restart(node);
-        } else if let Some(process) = self.processes.get_mut(node.index()) {
+        };
+        if process.halted.is_some() {
+            self.start_again(node);
+        } else if !process.disk.is_faulty() {
             process.untold = process.untold.map(|_| Untold::Remedied);
+        }
+    }
+
+    /// Starts a process that a fault has brought down, unless another one keeps it there: it is held down, or has ended itself
+    /// and its disk is still failing or full. The last of them to end starts it. One that was crashed may start on a bad disk.
+    pub(super) fn start_again(&mut self, node: NodeId) {
+        let process = &self.processes[node.index()];
+        let is_kept_down = process.halted.is_some() && process.disk.is_faulty();
+        if process.held_down == 0 && !is_kept_down {
+            self.restart(node);
         }
     }
 
@@ -166,9 +175,7 @@ impl<N: Node> World<N> {
     pub(crate) fn let_up(&mut self, node: NodeId) {
         let process = &mut self.processes[node.index()];
         process.held_down = process.held_down.saturating_sub(1);
-        if process.held_down == 0 && process.halted.is_none() {
-            self.restart(node);
-        }
+        self.start_again(node);
     }
 
     /// How often this node has crashed.

@@ -1,6 +1,8 @@
 //! What surrounds one node: its timers, its disk, and the output that waits behind a sync.
 
-use splitbrain::{Context, Effect, Journal, Node, NodeId, Purpose, Rng, Seed, SyncId, Time};
+use splitbrain::{
+    Context, Damage, Effect, Journal, Node, NodeId, Purpose, Rng, Seed, SyncId, Time,
+};
 use std::collections::{BTreeSet, VecDeque};
 
 /// The part of a node's host that a script needs.
@@ -11,7 +13,7 @@ pub(super) struct Process<N: Node> {
     next_sync: SyncId,
     /// Armed timers. When they would run out does not matter: the script says so.
     pub(super) timers: BTreeSet<N::Timer>,
-    durable: Vec<N::Record>,
+    durable: Vec<Result<N::Record, Damage>>,
     /// Records, syncs and output in the order in which the node produced them: a record waits for the first sync
     /// behind it, output for the last one before it. That is the whole of "output is FIFO behind `sync()`".
     queue: VecDeque<Effect<N>>,
@@ -25,7 +27,7 @@ impl<N: Node> Process<N> {
             rng: stream(id, 0),
             next_sync: SyncId(0),
             timers: BTreeSet::new(),
-            durable: formatted,
+            durable: formatted.into_iter().map(Ok).collect(),
             queue: VecDeque::new(),
         }
     }
@@ -68,8 +70,10 @@ impl<N: Node> Process<N> {
         }
         let sync = loop {
             match self.queue.pop_front()? {
-                Effect::Append(record) => self.durable.push(record),
-                Effect::Compact(records) => self.durable = records,
+                Effect::Append(record) => self.durable.push(Ok(record)),
+                Effect::Compact(records) => {
+                    self.durable = records.into_iter().map(Ok).collect();
+                }
                 Effect::Sync(sync) => break sync,
                 _ => unreachable!("output before the first sync has left"),
             }
@@ -112,13 +116,26 @@ impl<N: Node> Process<N> {
         self.durable.clear();
     }
 
+    /// The record at this position on its disk cannot be read any more. Whether there is one.
+    pub(super) fn corrupt(&mut self, position: usize) -> bool {
+        let record = self.durable.get_mut(position);
+        record
+            .map(|record| *record = Err(Damage::Corrupt))
+            .is_some()
+    }
+
+    /// What is on its disk, and durable.
+    pub(super) fn durable(&self) -> &[Result<N::Record, Damage>] {
+        &self.durable
+    }
+
     pub(super) fn is_new(&self) -> bool {
         self.incarnation == 0
     }
 
     /// What a restart finds.
     pub(super) fn journal(&self) -> Journal<N::Record> {
-        Journal::from_records(self.durable.clone())
+        self.durable.iter().cloned().collect()
     }
 }
 

@@ -64,6 +64,7 @@ impl<P: Protocol> Script<P> {
             return Ok(String::new());
         };
         match verb {
+            "quietly" => self.quietly(words)?,
             "cluster" => self.cluster(words)?,
             "timer" => self.timer(words)?,
             "deliver" => self.deliver(words)?,
@@ -76,6 +77,8 @@ impl<P: Protocol> Script<P> {
             "crash" => self.crash(words)?,
             "restart" => self.restart(words)?,
             "wipe" => self.wipe(words)?,
+            "corrupt" => self.corrupt(words)?,
+            "disk" => self.disk(words)?,
             "pause" => self.turn(words, Status::Up, Status::Paused)?,
             "resume" => self.turn(words, Status::Paused, Status::Up)?,
             "partition" => self.partition(words)?,
@@ -86,6 +89,15 @@ impl<P: Protocol> Script<P> {
             _ => return Err(format!("there is no command `{verb}`")),
         }
         Ok(std::mem::take(&mut self.printed))
+    }
+
+    /// Runs a command whose output is told elsewhere. What must not happen is printed all the same.
+    fn quietly(&mut self, words: &[&str]) -> Result<(), String> {
+        let printed = self.run(&words.join(" "))?;
+        let lines = printed.split_inclusive('\n');
+        let violations = lines.filter(|line| line.starts_with("VIOLATION"));
+        self.printed = violations.collect();
+        Ok(())
     }
 
     fn cluster(&mut self, words: &[&str]) -> Result<(), String> {
@@ -242,6 +254,43 @@ impl<P: Protocol> Script<P> {
             return Err(format!("{id} is not down: `crash` it first"));
         }
         self.processes[id.index()].wipe();
+        Ok(())
+    }
+
+    /// Makes one record unreadable on the disk of a node that is down.
+    fn corrupt(&mut self, words: &[&str]) -> Result<(), String> {
+        let [node, position] = words else {
+            return Err("expected `corrupt n1 3`".into());
+        };
+        let id = self.existing(node)?;
+        if self.status[id.index()] != Status::Down {
+            return Err(format!("{id} is not down: `crash` it first"));
+        }
+        let process = &mut self.processes[id.index()];
+        match position.parse() {
+            Ok(position) if process.corrupt(position) => Ok(()),
+            _ => Err(format!(
+                "`{position}` is no record of {id}: it has {}, counted from 0",
+                process.durable().len()
+            )),
+        }
+    }
+
+    /// Lists what is on the disk of a node, and durable.
+    fn disk(&mut self, words: &[&str]) -> Result<(), String> {
+        let [node] = words else {
+            return Err("expected `disk n1`".into());
+        };
+        let id = self.existing(node)?;
+        let mut list = format!("{id}, on its disk:\n");
+        for (position, record) in self.processes[id.index()].durable().iter().enumerate() {
+            let text = match record {
+                Ok(record) => P::record(record),
+                Err(damage) => damage.to_string(),
+            };
+            let _ = writeln!(list, "  {position}: {text}");
+        }
+        self.printed += &list;
         Ok(())
     }
 
@@ -464,6 +513,8 @@ mod tests {
             ("deliver a b", "`b` is a second kind of message"),
             ("stabilize n1", "`n1` is one word too many"),
             ("sync n1", "n1 has no sync pending"),
+            ("corrupt n1 0", "n1 is not down: `crash` it first"),
+            ("disk", "expected `disk n1`"),
             ("resume n1", "n1 is Up"),
             ("restart n1", "n1 is not down"),
             ("partition n1,n2 | n2", "n2 is on two sides"),

@@ -130,7 +130,12 @@ impl<P: Protocol> Script<P> {
 
     /// Output leaves the node.
     fn leave(&mut self, id: NodeId, effect: Effect<P::Node>) {
-        let text = Self::text(&effect);
+        let mut text = Self::text(&effect);
+        // Only where it makes a difference.
+        let overtakes = !self.auto_sync && self.processes[id.index()].holds();
+        if overtakes && matches!(effect, Effect::SendEager { .. }) {
+            text.push_str(" (eager)");
+        }
         match effect {
             Effect::Send { to, message } | Effect::SendEager { to, message } => {
                 if to.index() < self.nodes.len() && self.links.connected(id, to) {
@@ -150,9 +155,8 @@ impl<P: Protocol> Script<P> {
 
     fn text(effect: &Effect<P::Node>) -> String {
         match effect {
-            Effect::Send { to, message } => format!("-> {to}: {}", P::message(message)),
-            Effect::SendEager { to, message } => {
-                format!("-> {to}: {} (eager)", P::message(message))
+            Effect::Send { to, message } | Effect::SendEager { to, message } => {
+                format!("-> {to}: {}", P::message(message))
             }
             Effect::Complete { id, outcome } => match outcome {
                 Outcome::Ok(ret) => format!("op{} -> ok {}", id.0, P::ret(ret)),

@@ -21,7 +21,6 @@ fn campaign(case: &dyn Case, seeds: u64, jobs: usize) -> Summary {
     let campaign = Campaign {
         seeds: 0..seeds,
         jobs,
-        stop_at_first: false,
         ..Campaign::default()
     };
     campaign.run(case, Watch::nobody())

@@ -16,10 +16,7 @@ fn the_report_of_a_small_run_shows_what_contradicts_what() {
     let Verdict::Invalid(finding) = &report.verdict else {
         panic!("what it forgets is missed: {}", report.verdict);
     };
-    let script = Script {
-        faults: Some(report.faults),
-        operations: report.operations,
-    };
+    let script = report.script();
     let property = &finding.property;
     let shrunk = shrink(&*case, Seed(1), &script, property, 100_000, &mut |_, _| {}).unwrap();
     let folder = tempfile::tempdir().unwrap();

@@ -136,3 +136,70 @@ fn who_is_held_down_by_two_faults_starts_when_both_are_over() {
     run(&mut world, 3);
     assert!(world.cluster().node(A).is_some());
 }
+
+/// Whichever of them ends first: a process that ended itself over its disk and was wiped then.
+#[test]
+fn who_has_halted_and_is_wiped_starts_when_both_faults_are_over() {
+    for wipe_ends_first in [false, true] {
+        let mut world = world(vec![Step::Append(1), Step::Sync], vec![]);
+        world.fail_syncs(A, true);
+        run(&mut world, 10);
+        assert!(world.halted(A).is_some());
+        world.wipe(A);
+        world.hold_down(A);
+        let disk_is_well = |world: &mut World<Puppet>| {
+            world.fail_syncs(A, false);
+            world.restart_halted(A);
+        };
+        if wipe_ends_first {
+            world.let_up(A);
+        } else {
+            disk_is_well(&mut world);
+        }
+        run(&mut world, 20);
+        assert!(
+            world.cluster().node(A).is_none(),
+            "the other fault keeps it down"
+        );
+        if wipe_ends_first {
+            disk_is_well(&mut world);
+        } else {
+            world.let_up(A);
+        }
+        run(&mut world, 30);
+        assert_eq!(started_with(&world, A), Seen::Started(vec![]));
+        assert_eq!((world.stats().halts, world.halted(A)), (1, None));
+    }
+}
+
+#[test]
+fn who_was_crashed_starts_on_a_bad_disk() {
+    let mut world = world(vec![], vec![]);
+    run(&mut world, 1);
+    world.fail_syncs(A, true);
+    world.crash(A);
+    world.hold_down(A);
+    world.let_up(A);
+    run(&mut world, 2);
+    assert!(world.cluster().node(A).is_some());
+}
+
+/// It has not been told of the first failed sync when the second fault begins.
+#[test]
+fn who_hears_late_of_a_failed_sync_starts_when_no_disk_fails_any_more() {
+    let mut world = world(vec![Step::Append(1), Step::Sync], vec![]);
+    world.fail_syncs(A, true);
+    run(&mut world, 1);
+    world.pause(A);
+    run(&mut world, 10);
+    world.fail_syncs(A, false);
+    world.restart_halted(A);
+    world.fail_syncs(A, true);
+    world.resume(A);
+    run(&mut world, 30);
+    assert!(world.halted(A).is_some());
+    world.fail_syncs(A, false);
+    world.restart_halted(A);
+    run(&mut world, 60);
+    assert_eq!((world.stats().halts, world.halted(A)), (1, None));
+}

@@ -1,0 +1,174 @@
+//! Snapshots: the state that a prefix of the log has come to, in place of the log (dissertation §5).
+
+use super::log::{Index, Term};
+use super::membership::Membership;
+use super::session::{Machine, Session, SessionId};
+use crate::kv;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What a prefix of the log has come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The last index that it stands for: a committed one. Zero for the one that a cluster is founded with.
+    pub last_index: Index,
+    /// The term of that entry.
+    pub last_term: Term,
+    /// The members at that index.
+    pub membership: Arc<Membership>,
+    /// The state machine after that entry, client sessions included: a retry of what the snapshot has performed must not
+    /// be performed again (dissertation §6.3).
+    pub machine: Machine,
+}
+
+/// A piece of the state machine, as it travels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A key and its value.
+    Value(kv::Key, kv::Value),
+    /// A session.
+    Session(SessionId, Session),
+}
+
+impl Part {
+    /// How much it would take on a wire, about, in bytes.
+    pub fn size_bytes(&self) -> usize {
+        match self {
+            Part::Value(key, value) => key.len() + value.len(),
+            Part::Session(_, session) => 8 + session.size_bytes(),
+        }
+    }
+}
+
+impl Snapshot {
+    /// The state in pieces: the same for all servers, as the state is.
+    pub(super) fn parts(&self) -> Arc<[Part]> {
+        let values = self.machine.store().iter();
+        let values = values.map(|(key, value)| Part::Value(key.clone(), value.clone()));
+        let sessions = self.machine.sessions().iter();
+        let sessions = sessions.map(|(id, session)| Part::Session(*id, session.clone()));
+        values.chain(sessions).collect()
+    }
+}
+
+/// A snapshot that is being received, a chunk at a time. It is lost at a crash, and begun anew.
+#[derive(Clone, Debug)]
+pub(super) struct Incoming {
+    last_index: Index,
+    last_term: Term,
+    membership: Arc<Membership>,
+    parts: Vec<Part>,
+}
+
+impl Incoming {
+    /// The first chunk of a snapshot is still to come.
+    pub(super) fn new(last_index: Index, last_term: Term, membership: Arc<Membership>) -> Incoming {
+        Incoming {
+            last_index,
+            last_term,
+            membership,
+            parts: Vec::new(),
+        }
+    }
+
+    /// Whether it is this snapshot. Whoever sends it: what is committed up to an index comes to the same everywhere.
+    pub(super) fn is(&self, last_index: Index, last_term: Term) -> bool {
+        (self.last_index, self.last_term) == (last_index, last_term)
+    }
+
+    /// How many parts have been received, from the first on.
+    pub(super) fn received(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// Takes a chunk, if it is the next one: others were received already, or come too early. Whether it was.
+    pub(super) fn take(&mut self, offset: usize, parts: Vec<Part>) -> bool {
+        let is_next = offset == self.parts.len();
+        if is_next {
+            self.parts.extend(parts);
+        }
+        is_next
+    }
+
+    /// The snapshot, once its last chunk has been taken.
+    pub(super) fn complete(self) -> Snapshot {
+        let mut values = Vec::new();
+        let mut sessions = BTreeMap::new();
+        for part in self.parts {
+            match part {
+                Part::Value(key, value) => values.push((key, value)),
+                Part::Session(id, session) => {
+                    sessions.insert(id, session);
+                }
+            }
+        }
+        Snapshot {
+            last_index: self.last_index,
+            last_term: self.last_term,
+            membership: self.membership,
+            machine: Machine::new(values.into_iter().collect(), sessions),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::log::Command;
+    use super::*;
+
+    fn snapshot() -> Snapshot {
+        let mut machine = Machine::default();
+        let register = Command::Register {
+            nonce: 1,
+            sessions_max: 9,
+        };
+        machine.apply(Index(1), &register);
+        for sequence in 1..=4 {
+            let op = kv::Op::Put {
+                key: format!("k{sequence}").into(),
+                value: "v".into(),
+            };
+            let command = Command::Apply {
+                session: SessionId(Index(1)),
+                sequence,
+                op,
+            };
+            machine.apply(Index(1 + sequence), &command);
+        }
+        Snapshot {
+            last_index: Index(5),
+            last_term: Term(2),
+            membership: Arc::default(),
+            machine,
+        }
+    }
+
+    #[test]
+    fn chunks_that_come_twice_or_too_early_change_nothing() {
+        let snapshot = snapshot();
+        let parts = snapshot.parts();
+        assert_eq!(parts.len(), 5);
+        let mut incoming = Incoming::new(Index(5), Term(2), Arc::default());
+        for (offset, end, next) in [
+            (2, 4, false),
+            (0, 2, true),
+            (4, 5, false),
+            (0, 2, false),
+            (2, 4, true),
+            (2, 4, false),
+            (4, 5, true),
+        ] {
+            let taken = incoming.take(offset, parts[offset..end].to_vec());
+            assert_eq!(taken, next, "{offset}..{end}");
+        }
+        assert_eq!(incoming.received(), 5);
+        assert_eq!(incoming.complete(), snapshot);
+    }
+
+    #[test]
+    fn what_is_received_is_told_apart_by_index_and_term() {
+        let incoming = Incoming::new(Index(5), Term(2), Arc::default());
+        assert!(incoming.is(Index(5), Term(2)));
+        assert!(!incoming.is(Index(5), Term(3)) && !incoming.is(Index(6), Term(2)));
+    }
+}
