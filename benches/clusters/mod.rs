@@ -6,8 +6,8 @@
 //!
 //! * messages are structs in queues, which nobody encodes, and arrive in the order in which they were sent;
 //! * a disk is a vector in memory, and durable as soon as it is written;
-//! * a client's request is there, encoded, when the clock starts, keys and values are shared and never copied, and answers
-//!   are made and dropped;
+//! * a client's request is there, encoded, when the clock starts, what it says is shared by all servers and never copied, and
+//!   answers are made and dropped;
 //! * every server applies what is committed to an ordered map behind a table of client sessions;
 //! * a round ends when all is quiet and every server has applied everything.
 

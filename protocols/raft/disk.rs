@@ -190,10 +190,7 @@ mod tests {
     }
 
     fn entry(term: u64) -> Entry {
-        Entry {
-            term: Term(term),
-            command: Command::Noop,
-        }
+        Entry::new(Term(term), Command::Noop)
     }
 
     #[test]

@@ -171,11 +171,7 @@ impl Server {
         cx.cancel_timer(Timer::Election);
         // A leader can commit by counting only what it has created itself (§5.4.2). So it begins with an entry that
         // commits everything before it, without waiting for a client (§8, dissertation §6.4).
-        let noop = Entry {
-            term,
-            command: Command::Noop,
-        };
-        self.write(last_index.next(), [noop]);
+        self.write(last_index.next(), [Entry::new(term, Command::Noop)]);
         self.persist(cx);
         self.on_heartbeat(cx);
     }

@@ -130,13 +130,23 @@ impl fmt::Display for Command {
     }
 }
 
-/// An entry of the log. Cheap to clone: keys and values are shared.
+/// An entry of the log. Small, and cheap to clone: logs, journals and messages share the command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The term in which a leader created it.
     pub term: Term,
     /// What it asks for.
-    pub command: Command,
+    pub command: Arc<Command>,
+}
+
+impl Entry {
+    /// An entry of this term that asks for this.
+    pub(super) fn new(term: Term, command: Command) -> Entry {
+        Entry {
+            term,
+            command: Arc::new(command),
+        }
+    }
 }
 
 /// The log of one server: the entries after those that a snapshot stands for.
@@ -276,10 +286,7 @@ mod tests {
     }
 
     fn entries(terms: &[u64]) -> Vec<Entry> {
-        let noop = |&term| Entry {
-            term: Term(term),
-            command: Command::Noop,
-        };
+        let noop = |&term| Entry::new(Term(term), Command::Noop);
         terms.iter().map(noop).collect()
     }
 

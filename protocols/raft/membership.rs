@@ -195,7 +195,7 @@ impl Memberships {
         while self.changes.pop_if(|(index, _)| *index >= first).is_some() {}
         let mut index = first;
         for entry in entries {
-            if let Command::Members(membership) = &entry.command {
+            if let Command::Members(membership) = &*entry.command {
                 self.changes.push((index, membership.clone()));
             }
             index = index.next();
@@ -226,17 +226,11 @@ mod tests {
     }
 
     fn entry(membership: &Membership) -> Entry {
-        Entry {
-            term: Term(1),
-            command: Command::Members(Arc::new(membership.clone())),
-        }
+        Entry::new(Term(1), Command::Members(Arc::new(membership.clone())))
     }
 
     fn noop() -> Entry {
-        Entry {
-            term: Term(1),
-            command: Command::Noop,
-        }
+        Entry::new(Term(1), Command::Noop)
     }
 
     #[test]

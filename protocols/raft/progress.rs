@@ -254,10 +254,7 @@ mod tests {
     }
 
     fn log(terms: &[u64]) -> Log {
-        let noop = |&term| Entry {
-            term: Term(term),
-            command: Command::Noop,
-        };
+        let noop = |&term| Entry::new(Term(term), Command::Noop);
         Log::new(Index::ZERO, Term::ZERO, terms.iter().map(noop).collect())
     }
 

@@ -229,10 +229,7 @@ mod tests {
     use super::*;
 
     fn append(term: u64) -> Record {
-        Record::Append(Entry {
-            term: Term(term),
-            command: Command::Noop,
-        })
+        Record::Append(Entry::new(Term(term), Command::Noop))
     }
 
     fn vote(term: u64, node: Option<usize>) -> Record {

@@ -25,7 +25,7 @@ impl Server {
         let index = self.log.last_index().next();
         let term = self.term();
         let changes_members = matches!(command, Command::Members(_));
-        self.write(index, [Entry { term, command }]);
+        self.write(index, [Entry::new(term, command)]);
         if changes_members && let State::Leader(leader) = &mut self.state {
             // In force as of now (dissertation §4.1).
             leader.follow(self.id, self.memberships.latest(), index.previous());

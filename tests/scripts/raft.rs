@@ -242,7 +242,7 @@ fn position(index: Index, term: Term) -> String {
 }
 
 fn words(entry: &Entry) -> String {
-    match &entry.command {
+    match &*entry.command {
         // The nonce is random, and as good as any other.
         Command::Register { .. } => "register".into(),
         command => command.to_string(),

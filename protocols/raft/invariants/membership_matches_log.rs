@@ -27,7 +27,7 @@ struct Before {
 fn latest(server: &Server, from: Index) -> Option<(Index, Arc<Membership>)> {
     let from = from.max(server.log().base().next());
     let entries = (from.0..).zip(server.log().starting_at(from));
-    let mut memberships = entries.filter_map(|(index, entry)| match &entry.command {
+    let mut memberships = entries.filter_map(|(index, entry)| match &*entry.command {
         Command::Members(membership) => Some((Index(index), membership)),
         _ => None,
     });

@@ -23,7 +23,7 @@ impl OneUncommittedMembership {
 }
 
 fn is_membership(entry: &Entry) -> bool {
-    matches!(entry.command, Command::Members(_))
+    matches!(*entry.command, Command::Members(_))
 }
 
 impl Invariant<Peer> for OneUncommittedMembership {

@@ -49,7 +49,7 @@ impl Invariant<Peer> for SessionAtMostOnce {
             return Ok(());
         }
         for (index, entry) in self.replay.idle(&book, from, to) {
-            let Command::Apply { op, .. } = &entry.command else {
+            let Command::Apply { op, .. } = &*entry.command else {
                 continue;
             };
             let found = server.machine().store().get(op.key());
@@ -75,11 +75,12 @@ impl Invariant<Peer> for SessionAtMostOnce {
 mod tests {
     use super::super::testing::{State, observe, put, register};
     use super::*;
+    use std::sync::Arc;
 
     /// A put of 1, a later one of 2, and the first one again.
     fn state() -> State {
         let mut second = put(1, "2");
-        if let Command::Apply { sequence, .. } = &mut second.command {
+        if let Command::Apply { sequence, .. } = Arc::make_mut(&mut second.command) {
             *sequence = 2;
         }
         let mut state = State::follower(1);

@@ -192,44 +192,34 @@ impl State {
 }
 
 pub(super) fn entry(term: u64) -> Entry {
-    Entry {
-        term: Term(term),
-        command: Command::Noop,
-    }
+    Entry::new(Term(term), Command::Noop)
 }
 
 pub(super) fn put(term: u64, value: &str) -> Entry {
-    Entry {
-        term: Term(term),
-        command: Command::Apply {
-            session: SessionId(Index(1)),
-            sequence: 1,
-            op: kv::Op::Put {
-                key: "x".into(),
-                value: value.into(),
-            },
+    let command = Command::Apply {
+        session: SessionId(Index(1)),
+        sequence: 1,
+        op: kv::Op::Put {
+            key: "x".into(),
+            value: value.into(),
         },
-    }
+    };
+    Entry::new(Term(term), command)
 }
 
 /// Opens the session that `put` names, if it is the first entry.
 pub(super) fn register(term: u64) -> Entry {
-    Entry {
-        term: Term(term),
-        command: Command::Register {
-            nonce: 1,
-            sessions_max: 9,
-        },
-    }
+    let command = Command::Register {
+        nonce: 1,
+        sessions_max: 9,
+    };
+    Entry::new(Term(term), command)
 }
 
 /// So many voters.
 pub(super) fn members(term: u64, voters: usize) -> Entry {
     let membership = Membership::new((0..voters).map(NodeId::from_index), []);
-    Entry {
-        term: Term(term),
-        command: Command::Members(Arc::new(membership)),
-    }
+    Entry::new(Term(term), Command::Members(Arc::new(membership)))
 }
 
 /// Shows the invariant a cluster of one.
