@@ -53,8 +53,7 @@ pub enum Reads {
     Log,
     /// The leader confirms with a round of heartbeats that it still leads (ReadIndex).
     Index,
-    /// Any server asks the leader for a read index, and answers when it has applied the log that far (§6.4.1, last
-    /// paragraph of §6.4).
+    /// Any server asks the leader for a read index, and answers when it has applied the log that far (the end of §6.4).
     Follower,
     /// The leader answers at once while it has a lease (§6.4.1). This relies on clocks: see
     /// [`clock_drift_ppm_max`](Settings::clock_drift_ppm_max).
@@ -76,7 +75,7 @@ pub struct Settings {
     /// How often a leader speaks to each follower when it has nothing to say.
     pub heartbeat_ms: u64,
     /// Whether a server asks if it could win before it starts an election (dissertation §9.6), so that one that was cut
-    /// off does not depose a leader that is well.
+    /// off does not depose a leader that is well. Without `check_quorum` the others go by its log only.
     pub pre_vote: bool,
     /// Whether a leader that has heard of no quorum for an election timeout steps down (§6.2), and followers help no
     /// candidate while they hear from their leader (§4.2.3).

@@ -104,13 +104,19 @@ impl Server {
             // A log that lacks a committed entry is behind those of a majority, and must not win (§5.4.1).
             && self.is_up_to_date(request.last_index, request.last_term)
             // What this server has lost cannot speak against the candidate.
-            && !self.is_recovering();
+            && !self.is_recovering()
+            // It may have learned of this term from somebody else's answer, and owe its loyalty to the leader before it.
+            && (self.voted_for() == Some(candidate) || request.transfer || !self.is_loyal(cx));
         if granted {
             self.hard_state.voted_for = Some(candidate);
             self.wait_for_leader(cx);
         } else if request.term == self.term() {
             if self.is_recovering() {
                 probe!(cx, "a vote was refused: the voter had lost entries");
+            } else if self.voted_for().is_none()
+                && self.is_up_to_date(request.last_index, request.last_term)
+            {
+                probe!(cx, "a vote was refused: an earlier term may have a lease");
             } else if self.voted_for().is_none() {
                 probe!(cx, "a vote was refused: the candidate's log was behind");
             } else {

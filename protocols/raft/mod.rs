@@ -37,30 +37,36 @@
 //! | §5.4.3 Safety argument; Figure 3 | [`invariants`], one file for each property |
 //! | §5.5 Crashes: what a restart finds, and when it must not go on | `Recovered` in `record.rs`, `Server::start` |
 //! | §5.6 Timing | [`Settings`], in `config.rs` |
+//! | §6 Membership, §7 Compaction, §8 Clients | §4, §5 and §6 of the dissertation, below |
 //!
 //! # The dissertation, by section
 //!
 //! | Section | here |
 //! |---|---|
-//! | §3 The algorithm, as in the paper | above |
+//! | §3.1 to §3.3 The parts, and how they fit | Figure 2, above |
+//! | §3.4 Election, §3.5 Replication, §3.6 Safety, §3.7 Crashes, §3.9 Timing | §5.2 to §5.6 of the paper, above |
 //! | §3.8 Persisted state and restarts | `disk.rs`, `record.rs` |
 //! | §3.10 Leadership transfer | `transfer.rs` |
-//! | §4.1 A membership is in force as soon as it is in the log | [`Membership`], `Memberships`, in `membership.rs` |
+//! | §4.1 A membership is in force as soon as it is in the log; one change at a time | [`Membership`], `Memberships`, in `membership.rs`; `on_change_members` in `reconfiguration.rs` |
 //! | §4.2.1 New servers get the log first | `go_on_with_change`, in `reconfiguration.rs` |
 //! | §4.2.2 A leader that removes itself | `members_committed` in `reconfiguration.rs`, `may_campaign` in `election.rs` |
 //! | §4.2.3 Servers that were removed disrupt nobody | `is_loyal`, in `election.rs`; `pre_vote.rs` |
+//! | §4.2.4 Who is available during a change | `go_on_with_change`, in `reconfiguration.rs` |
 //! | §4.3 Joint consensus | `reconfiguration.rs`, [`Quorum`](crate::quorum::Quorum) |
 //! | §4.4 How a cluster begins | [`Member::founders`], `Peer::format` |
 //! | §5.1 Snapshots of a state machine in memory | `take_snapshot`, in `install.rs`; [`Snapshot`] |
+//! | §5.1.1 Snapshots beside the rest, §5.1.2 When to take one | `take_snapshot` in `install.rs`; `snapshot_entries` of [`Settings`] |
 //! | §5, Figure 5.3: InstallSnapshot | [`InstallSnapshot`], `on_install_snapshot` in `install.rs`, `Progress` |
-//! | §6.2 Finding the leader; a leader without followers steps down | `client.rs`; `on_heartbeat` in `replication.rs`, `rounds.rs` |
+//! | §5.2 to §5.4 State machines on disk, cleaning, snapshots by the leader only | not here: other ways to do the same |
+//! | §6.1 Finding the cluster | [`Member::servers`]: clients are told |
+//! | §6.2 Routing requests to the leader; a leader without followers steps down | `client.rs`; `on_heartbeat` in `replication.rs`, `rounds.rs` |
 //! | §6.3 Linearizable semantics, sessions and their expiry; Figure 6.1 | [`Machine`], in `session.rs` |
 //! | §6.4 Reads without log entries | `reads.rs`, `rounds.rs` |
 //! | §6.4.1 Leases, and what clocks must be like for them | `Settings::lease` in `config.rs`, `Rounds::has_lease` |
 //! | §9.6 Preventing disruptions: pre-vote | `pre_vote.rs` |
 //! | §10.2.1 Writing to the leader's disk in parallel | `propose`, `replicate_to`, in `replication.rs` |
 //! | §10.2.2 Batching and pipelining | `Progress::next_batch` |
-//! | Figure 3.2, the TLA+ specification (appendix B) | [`invariants`] |
+//! | §8 Correctness; Figure 3.2, the TLA+ specification (appendix B) | [`invariants`] |
 //!
 //! # Departures
 //!
@@ -70,6 +76,10 @@
 //!   the disk is empty, the server halts; entries come back from the others, and until then it does not vote
 //!   ([`Server::is_recovering`]; Protocol-Aware Recovery, FAST 2018).
 //! * A server that starts counts as having just heard from a leader, as it may have before: a lease may rest on that.
+//! * A later term undoes no promise: who has lately heard from a leader votes for nobody else even in a term that it has
+//!   learned of since, as that leader may count on it for its lease. §4.2.3 speaks of "a current leader" only.
+//! * A leader that is about to give way creates no entries at all, those of a change of members included (§3.10 speaks of
+//!   clients).
 //! * A registration carries a random nonce, so that an answer meant for a client's life before a crash is not taken
 //!   for an answer to its present one (`client.rs`).
 //! * Sessions expire when there are too many, not by time (both are in §6.3): no clock is needed for it.

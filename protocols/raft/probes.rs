@@ -11,6 +11,7 @@ pub(super) const PROBES: &[&str] = &[
     "a leader was deposed",
     "an election was lost",
     "a vote was refused: the voter had lost entries",
+    "a vote was refused: an earlier term may have a lease",
     "a candidate was ignored: there is a leader",
     "a pre-vote was refused: there is a leader",
     "a pre-vote was lost",

@@ -13,7 +13,8 @@ use super::probes::PROBES;
 use super::server::{Server, State};
 use super::session::{Answer, RequestId};
 use crate::kv;
-use splitbrain_core::{Context, NodeId, probe};
+use splitbrain_core::{Context, NodeId, Time, probe};
+use std::time::Duration;
 
 /// A read that the leader was asked for.
 #[derive(Clone, Debug)]
@@ -61,6 +62,7 @@ pub(super) struct Asking {
     client: NodeId,
     request: RequestId,
     key: kv::Key,
+    since: Time,
 }
 
 impl Server {
@@ -76,8 +78,13 @@ impl Server {
         match (&self.state, self.leader) {
             (State::Leader(_), _) => self.read(By::Client { client, nonce, key }, cx),
             (_, Some(leader)) if self.settings.reads == Reads::Follower => {
-                // A client has one operation at a time, so what it asked before it has given up.
-                self.asking.retain(|asking| asking.client != client);
+                // A client has one operation at a time, so what it asked before it has given up; and who has waited for so
+                // long has gone on to another server.
+                let (now, patience) =
+                    (cx.now(), Duration::from_millis(self.settings.client_try_ms));
+                self.asking.retain(|asking| {
+                    asking.client != client && now.since(asking.since) <= patience
+                });
                 if self.asking.len() >= self.settings.waiting_max as usize {
                     reply(client, request, Answer::Busy, cx);
                     return;
@@ -89,6 +96,7 @@ impl Server {
                     client,
                     request,
                     key,
+                    since: now,
                 });
                 cx.send(leader, Message::ReadIndex(ReadIndex { nonce }));
             }

@@ -38,6 +38,10 @@ impl Server {
         let State::Leader(leader) = &mut self.state else {
             return;
         };
+        if (leader.change.as_ref()).is_some_and(|change| change.asked_by == asked_by) {
+            // The same request again, as its client has lost patience or the network has copied it. There will be an answer.
+            return;
+        }
         let current = self.memberships.latest();
         let changed_at = self.memberships.latest_index();
         let refusal = if target.voters().is_empty() {
@@ -88,6 +92,10 @@ impl Server {
             leader.change = None;
             return;
         }
+        if leader.transfer.is_some() {
+            // No more entries: see `on_request`.
+            return;
+        }
         let new_voters = || {
             let voters = change.target.voters().iter().copied();
             voters.filter(|&id| !current.is_voter(id))
@@ -134,6 +142,10 @@ impl Server {
             return;
         }
         if current.is_joint() {
+            if leader.transfer.is_some() {
+                // No more entries: see `on_request`. It is for the next leader to complete the change.
+                return;
+            }
             // From here on the new voters may decide alone. Whoever leads now completes the change, whoever began it.
             probe!(cx, "a joint configuration was committed");
             let settled = current.settled();
@@ -173,7 +185,13 @@ impl Server {
             probe!(cx, "a transfer of leadership was given up");
             let answer = Answer::Refused(Refusal::TooSlow);
             transfer.asked_by.answer(answer, cx);
+            // What has waited for it.
+            self.members_committed(self.commit_index, cx);
+            self.go_on_with_change(cx);
         }
+        let State::Leader(leader) = &mut self.state else {
+            return;
+        };
         // Once the voters are joint, the change goes on whatever happens.
         let joint = self.memberships.latest().is_joint();
         let very_late = |since| now.since(since) > timeout * PATIENCE;

@@ -6,6 +6,7 @@ use super::message::{AppendEntries, AppendEntriesReply, Appended, InstallSnapsho
 use super::probes::PROBES;
 use super::progress::{Batch, Beat, Chunk};
 use super::server::{Server, State};
+use super::session::Answer;
 use super::{Peer, Timer};
 use splitbrain_core::{Context, NodeId, probe};
 use std::time::Duration;
@@ -94,6 +95,12 @@ impl Server {
     /// No longer leads, though nobody else does.
     pub(super) fn give_way(&mut self, cx: &mut Context<'_, Peer>) {
         self.leader = None;
+        if let State::Leader(leader) = &mut self.state
+            && let Some(transfer) = leader.transfer.take()
+        {
+            // It has come to nothing, and whoever leads next is to be asked again.
+            transfer.asked_by.answer(Answer::NotLeader(None), cx);
+        }
         self.become_follower(self.term(), cx);
     }
 
