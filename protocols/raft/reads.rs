@@ -13,7 +13,8 @@ use super::probes::PROBES;
 use super::server::{Server, State};
 use super::session::{Answer, RequestId};
 use crate::kv;
-use splitbrain_core::{Context, NodeId, probe};
+use splitbrain_core::{Context, NodeId, Time, probe};
+use std::time::Duration;
 
 /// A read that the leader was asked for.
 #[derive(Clone, Debug)]
@@ -61,6 +62,8 @@ pub(super) struct Asking {
     client: NodeId,
     request: RequestId,
     key: kv::Key,
+    /// When the client asked.
+    since: Time,
 }
 
 impl Server {
@@ -78,7 +81,16 @@ impl Server {
             (_, Some(leader)) if self.settings.reads == Reads::Follower => {
                 // A client has one operation at a time, so what it asked before it has given up.
                 self.asking.retain(|asking| asking.client != client);
-                if self.asking.len() >= self.settings.waiting_max as usize {
+                let is_full =
+                    |asking: &[Asking]| asking.len() >= self.settings.waiting_max as usize;
+                if is_full(&self.asking) {
+                    // By now others have crashed, or gone on to another server: nobody waits for what the leader did not answer.
+                    let patience = Duration::from_millis(self.settings.client_try_ms);
+                    let now = cx.now();
+                    self.asking
+                        .retain(|asking| now.since(asking.since) <= patience);
+                }
+                if is_full(&self.asking) {
                     reply(client, request, Answer::Busy, cx);
                     return;
                 }
@@ -89,6 +101,7 @@ impl Server {
                     client,
                     request,
                     key,
+                    since: cx.now(),
                 });
                 cx.send(leader, Message::ReadIndex(ReadIndex { nonce }));
             }
