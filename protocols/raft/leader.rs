@@ -87,11 +87,6 @@ impl Leader {
         self.followers.iter().find(|follower| follower.id == id)
     }
 
-    /// How many clients wait for an entry.
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting.len()
-    }
-
     /// The client is to be answered when the entry at `index` has been applied.
     pub(super) fn await_commit(&mut self, index: Index, client: NodeId) {
         self.waiting.push_back((index, client));

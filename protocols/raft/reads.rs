@@ -62,6 +62,7 @@ pub(super) struct Asking {
     client: NodeId,
     request: RequestId,
     key: kv::Key,
+    /// When the client asked.
     since: Time,
 }
 

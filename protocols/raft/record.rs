@@ -132,8 +132,9 @@ impl Fold {
             Ok(Record::HardState(hard_state)) => {
                 self.hard_state = *hard_state;
                 let twin_corrupt = matches!(ahead.get(1), Some(Err(Damage::Corrupt)));
-                self.damaged |= twin_corrupt;
                 let twin = twin_corrupt || ahead.get(1) == ahead.first();
+                // A crash may have left the first of two only: alone it could be lost with one record.
+                self.damaged |= twin_corrupt || !twin;
                 return Ok(if twin { 2 } else { 1 });
             }
             Ok(record) => record,
@@ -175,6 +176,8 @@ impl Fold {
                     && !matches!(ahead.get(2), Some(Err(Damage::Corrupt))) =>
             {
                 self.hard_state = *hard_state;
+                // At the end it may be the first, if a crash has cut off its second: then this could have been anything.
+                self.lost |= matches!(ahead.get(2), None | Some(Err(Damage::Torn)));
                 Ok(2)
             }
             _ => {
@@ -387,5 +390,34 @@ mod tests {
         let both = corrupt(&records, &[2, 4]).unwrap();
         assert_eq!(both.recovering, Some(Term(4)));
         assert_eq!(terms(&both.log), []);
+    }
+
+    #[test]
+    fn a_term_and_vote_that_a_crash_left_written_once_are_written_anew() {
+        let once = [vote(1, None), vote(1, None), append(1), vote(4, Some(1))];
+        let recovered = recover(&once);
+        assert_eq!(recovered.hard_state.term, Term(4));
+        assert!(recovered.untidy, "one corrupt record could lose it");
+        let torn = once.iter().cloned().map(Ok).chain([Err(Damage::Torn)]);
+        assert!(Recovered::from(torn.collect()).unwrap().untidy);
+    }
+
+    #[test]
+    fn a_corrupt_record_before_the_last_one_may_be_an_entry_or_a_vote() {
+        // A vote that was written twice; or an entry, and a vote of which a crash left the first of two.
+        let found = [
+            Ok(vote(1, None)),
+            Ok(vote(1, None)),
+            Ok(append(1)),
+            Err(Damage::Corrupt),
+            Ok(vote(4, Some(1))),
+            Err(Damage::Torn),
+        ];
+        for journal in [&found[..5], &found[..]] {
+            let recovered = Recovered::from(journal.iter().cloned().collect()).unwrap();
+            assert_eq!(recovered.recovering, Some(Term(4)));
+            assert_eq!(recovered.hard_state.term, Term(5));
+            assert_eq!(terms(&recovered.log), [1]);
+        }
     }
 }

@@ -209,6 +209,19 @@ impl Server {
         self.recovering.is_some()
     }
 
+    /// If it leads: how many rounds it has started since the last one that a quorum has answered.
+    pub fn unanswered_rounds(&self) -> u64 {
+        match &self.state {
+            State::Leader(leader) => leader.rounds.latest() - leader.rounds.confirmed(),
+            _ => 0,
+        }
+    }
+
+    /// What it was told when it was created.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// How many reads it has answered on the strength of a lease, since it started.
     pub fn lease_reads(&self) -> u64 {
         self.lease_reads
@@ -345,7 +358,9 @@ impl Server {
         };
         // A leader that is about to give way creates no more entries, or the one to come would never be up to date
         // (dissertation §3.10).
-        if leader.transfer.is_some() || leader.waiting() >= self.settings.waiting_max as usize {
+        // Neither does one that has as many as it may that are not committed, those of earlier terms included.
+        let uncommitted = self.log.last_index().since(self.commit_index);
+        if leader.transfer.is_some() || uncommitted >= self.settings.waiting_max as usize {
             probe!(cx, "a leader had no time for a client");
             asked_by.answer(Answer::Busy, cx);
             return;
@@ -464,6 +479,9 @@ impl Server {
                 leader.answer_client(index, &entry.command, applied.answer, cx);
             }
         }
+        // Another leader may have had the entries themselves.
+        self.incoming
+            .take_if(|incoming| incoming.is_behind(self.commit_index));
         self.answer_reads(cx);
         self.take_snapshot(cx);
     }

@@ -76,6 +76,11 @@ impl Incoming {
         (self.last_index, self.last_term) == (last_index, last_term)
     }
 
+    /// Whether it says nothing that is not known to be committed already, when everything up to here is.
+    pub(super) fn is_behind(&self, committed: Index) -> bool {
+        self.last_index <= committed
+    }
+
     /// How many parts have been received, from the first on.
     pub(super) fn received(&self) -> usize {
         self.parts.len()

@@ -14,6 +14,7 @@
 //! | `hard-state` | §5.1, §5.2, Figure 2 | `MonotonicTermProp`, `LeaderVotesQuorum` | `hard_state.rs` |
 //! | `one-uncommitted-membership` | dissertation §4.1, §4.3 | | `one_uncommitted_membership.rs` |
 //! | `membership-matches-log` | §6, dissertation §4.1 | | `membership_matches_log.rs` |
+//! | `check-quorum` | dissertation §6.2 | | `check_quorum.rs` |
 //! | `lease-exclusivity` | dissertation §6.4.1 | | `lease_exclusivity.rs` |
 //! | `session-at-most-once` | §8, dissertation §6.3 | | `session_at_most_once.rs` |
 //! | `applied-state-equal` | §2 | | `applied_state_equal.rs` |
@@ -30,6 +31,7 @@
 //! Most events change nothing that a property speaks of. Each notices that first, as they are asked after every event.
 
 mod applied_state_equal;
+mod check_quorum;
 mod commit_index_monotone;
 mod committed_entries_immutable;
 mod committed_on_quorum;
@@ -51,6 +53,7 @@ mod state_machine_safety;
 mod testing;
 
 pub use applied_state_equal::AppliedStateEqual;
+pub use check_quorum::CheckQuorum;
 pub use commit_index_monotone::CommitIndexMonotone;
 pub use committed_entries_immutable::CommittedEntriesImmutable;
 pub use committed_on_quorum::CommittedOnQuorum;
@@ -89,6 +92,7 @@ pub fn all() -> Vec<Box<dyn Invariant<Peer>>> {
         Box::new(VotesDurable::new(&seen)),
         Box::new(OneUncommittedMembership::new(&seen)),
         Box::new(MembershipMatchesLog::new(&seen)),
+        Box::new(CheckQuorum),
         Box::new(LeaseExclusivity::new(&seen)),
         Box::new(SessionAtMostOnce::new(&seen, &replay)),
         Box::new(AppliedStateEqual::new(&seen, &replay)),

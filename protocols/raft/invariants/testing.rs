@@ -77,6 +77,16 @@ impl State {
         self
     }
 
+    /// A leader that has started so many rounds, which nobody has answered.
+    pub(super) fn rounds(mut self, count: u64) -> State {
+        if let server::State::Leader(leader) = &mut self.server().state {
+            for _ in 0..count {
+                leader.rounds.start(Time::ZERO);
+            }
+        }
+        self
+    }
+
     /// A candidate with these votes.
     pub(super) fn candidate(term: u64, votes: &[usize]) -> State {
         let mut state = State::follower(term);
