@@ -115,15 +115,12 @@ impl Session {
 
     /// How much it would take on a wire, about, in bytes.
     pub(super) fn size_bytes(&self) -> usize {
-        match &self.ret {
-            Some(kv::Ret::Value(Some(value))) => 32 + value.len(),
-            _ => 32,
-        }
+        32 + self.ret.as_ref().map_or(0, kv::Ret::size_bytes)
     }
 }
 
 /// What all servers compute from the committed log.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Machine {
     store: kv::Store,
     sessions: BTreeMap<SessionId, Session>,

@@ -204,10 +204,7 @@ pub(super) fn put(term: u64, value: &str) -> Entry {
         command: Command::Apply {
             session: SessionId(Index(1)),
             sequence: 1,
-            op: kv::Op::Put {
-                key: "x".into(),
-                value: value.into(),
-            },
+            op: kv::Op::put("x", value),
         },
     }
 }
