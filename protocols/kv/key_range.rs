@@ -91,7 +91,7 @@ impl fmt::Display for KeyRange {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
+    use std::collections::BTreeSet;
 
     fn ranges() -> Vec<KeyRange> {
         let key = |text: &str| Key::from(text);
@@ -107,11 +107,11 @@ mod tests {
     #[test]
     fn bounds_and_overlaps_agree_with_what_is_contained() {
         let texts = ["", "a", "aa", "aab", "ab", "abc", "b", "ba", "c"];
-        let map: BTreeMap<Key, ()> = texts.map(|text| (text.into(), ())).into();
+        let set: BTreeSet<Key> = texts.map(Key::from).into();
         for range in ranges() {
             let inside = |text: &&str| range.contains(text);
             let expected: Vec<&str> = texts.iter().copied().filter(inside).collect();
-            let found = map.range::<str, _>(range.bounds()).map(|(key, ())| &**key);
+            let found = set.range::<str, _>(range.bounds()).map(|key| &**key);
             let found: Vec<&str> = found.take_while(|key| range.contains(key)).collect();
             assert_eq!(found, expected, "{range}");
             for other in ranges() {
@@ -128,7 +128,7 @@ mod tests {
     fn a_range_that_ends_before_it_begins_is_empty() {
         let range = KeyRange::Between("b".into(), "a".into());
         assert!(range.is_empty() && !range.contains("a") && !range.contains("b"));
-        let map: BTreeMap<Key, ()> = ["a", "b"].map(|text| (text.into(), ())).into();
-        assert_eq!(map.range::<str, _>(range.bounds()).count(), 0);
+        let set: BTreeSet<Key> = ["a", "b"].map(Key::from).into();
+        assert_eq!(set.range::<str, _>(range.bounds()).count(), 0);
     }
 }

@@ -19,6 +19,7 @@
 //! | The index and the backend of `mvcc`: what was at each revision | `history.rs` |
 //! | `Compact`, and `--auto-compaction-retention` by revisions | [`Op::Compact`], [`Op::Keep`]; `Store::trim`, in `store.rs` |
 //! | `LeaseGrant`, `LeaseRevoke`, `LeaseTimeToLive`, `LeaseCheckpoint`; attached keys | [`Lease`], in `lease.rs` |
+//! | `Watch`: `mvcc/watchable_store.go` | [`watch`] |
 //! | Snapshots | [`Piece`], in `piece.rs` |
 //!
 //! # Departures
@@ -42,6 +43,7 @@ mod reference;
 mod ret;
 mod store;
 mod transaction;
+pub mod watch;
 
 pub use history::Change;
 pub use key_range::KeyRange;

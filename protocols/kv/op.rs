@@ -171,8 +171,11 @@ impl Op {
             Op::Range(range) => range.keys.size_bytes(),
             Op::DeleteRange { keys, .. } => keys.size_bytes(),
             Op::Transaction(transaction) => transaction.size_bytes(),
-            Op::Compact { .. } | Op::Keep { .. } | Op::Leases => 8,
-            Op::LeaseRevoke { .. } | Op::Lease { .. } => 8,
+            Op::Compact { .. }
+            | Op::Keep { .. }
+            | Op::LeaseRevoke { .. }
+            | Op::Lease { .. }
+            | Op::Leases => 8,
             Op::LeaseGrant { .. } | Op::LeaseCheckpoint { .. } | Op::LeaseExpire { .. } => 16,
         }
     }

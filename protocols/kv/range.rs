@@ -271,8 +271,8 @@ mod tests {
             (by(SortBy::Value, false), "ab"),
         ] {
             let range = Range {
-                order,
                 limit,
+                order,
                 ..all()
             };
             with(range, expected, true);

@@ -558,7 +558,7 @@ fn compare_all(store: &Store, reference: &Reference) -> Result<(), TestCaseError
     prop_assert_eq!(store.revision().0, now);
     prop_assert_eq!(store.compacted().0, reference.compacted);
     prop_assert_eq!(store.len(), reference.states[now as usize].len());
-    let values = store.iter().map(|(key, value)| (key, value));
+    let values = store.iter();
     let expected = reference.states[now as usize].values();
     prop_assert!(values.eq(expected.map(|found| (&found.key, &found.value))));
     let before = &reference.states[now as usize];

@@ -171,6 +171,18 @@ impl Store {
         Ok(changes.filter(|change| keys.contains(change.key())))
     }
 
+    /// The changes of one key from a revision on that is not forgotten, the latest first.
+    pub(super) fn changes_of_key(
+        &self,
+        key: &str,
+        revision: Revision,
+    ) -> impl Iterator<Item = &Change> {
+        let latest = self.keys.get(key);
+        let latest = latest.and_then(|state| self.history.get(state.position));
+        std::iter::successors(latest, |change| self.history.get(change.previous.position))
+            .take_while(move |change| change.revision >= revision)
+    }
+
     /// What was live at a revision that is neither forgotten nor to come; without one, what is now.
     pub(super) fn scan<'a>(
         &'a self,
@@ -329,17 +341,14 @@ impl Store {
     #[inline]
     fn put(&mut self, key: &Key, value: &Value, lease: Option<LeaseId>, edit: Edit) {
         let position = self.history.end();
-        let previous = match self.keys.get_mut(key) {
-            Some(state) => {
-                let next = state.put(value.clone(), lease, edit.revision, position);
-                std::mem::replace(state, next)
-            }
-            None => {
-                let never = State::default();
-                let next = never.put(value.clone(), lease, edit.revision, position);
-                self.keys.insert(key.clone(), next);
-                never
-            }
+        let previous = if let Some(state) = self.keys.get_mut(key) {
+            let next = state.put(value.clone(), lease, edit.revision, position);
+            std::mem::replace(state, next)
+        } else {
+            let never = State::default();
+            let next = never.put(value.clone(), lease, edit.revision, position);
+            self.keys.insert(key.clone(), next);
+            never
         };
         self.live += usize::from(!previous.is_live());
         self.leases.moved(key, previous.lease, lease);

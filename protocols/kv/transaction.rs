@@ -531,7 +531,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_written_as_data() {
+    fn it_says_what_it_does() {
         let op = transaction(
             vec![Compare::missing("x")],
             vec![Op::put("x", "1")],

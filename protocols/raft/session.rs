@@ -142,9 +142,9 @@ impl Machine {
         &self.sessions
     }
 
-    /// The result of a read, as of now.
-    pub(super) fn read(&self, key: &str) -> Answer {
-        Answer::Done(kv::Ret::Value(self.store.get(key).cloned()))
+    /// The result of an operation that changes nothing, as of now.
+    pub(super) fn read(&self, op: &kv::Op) -> Answer {
+        Answer::Done(self.store.read(op))
     }
 
     /// Carries out the committed entry at `index`; what to answer, if somebody is waiting for it.
@@ -163,6 +163,10 @@ impl Machine {
                 sequence,
                 op,
             } => self.apply_once(index, *session, *sequence, op),
+            Command::Own { op } => {
+                self.store.apply(op);
+                Applied::new(None)
+            }
         }
     }
 

@@ -151,6 +151,10 @@ impl Model {
                 }
                 is_new
             }
+            Command::Own { op } => {
+                self.store.apply(op);
+                true
+            }
         }
     }
 
