@@ -26,14 +26,11 @@ fn elected(servers: usize) -> World<Peer> {
 
 /// One write, from its invocation to its answer.
 fn write(world: &mut World<Peer>, servers: usize, nth: u64, observer: &mut impl Observer<Peer>) {
-    let value = nth.to_string().into();
+    let value = nth.to_string();
     world.invoke(
         ProcessId(0),
         NodeId::from_index(servers),
-        Op::Kv(kv::Op::Put {
-            key: "k".into(),
-            value,
-        }),
+        Op::Kv(kv::Op::put("k", value)),
     );
     let stop = world.run_until(Time::MAX, observer);
     assert_eq!(stop, Stop::Ended);

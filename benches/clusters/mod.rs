@@ -84,16 +84,17 @@ const KEYS: usize = 64;
 
 /// The puts that clients ask for, in turn: 8 bytes of key and 32 of value.
 fn puts() -> Vec<Op> {
-    let put = |number: usize| Op::Put {
-        key: Key::from(format!("key-{number:04}")),
-        value: Value::from(format!("{number:032}")),
+    let put = |number: usize| {
+        let key = Key::from(format!("key-{number:04}"));
+        Op::put(key, Value::from(format!("{number:032}")))
     };
     (0..KEYS).map(put).collect()
 }
 
 /// The key that [`Cluster::applied`] asks for.
 fn last_key() -> Key {
-    puts()[KEYS - 1].key().clone()
+    let last = puts().pop();
+    last.and_then(|op| op.key().cloned()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -359,7 +359,7 @@ impl Machine {
 
 /// Session, sequence number, length of the key, key, value.
 fn encode(sequence: u64, op: &Op) -> Bytes {
-    let Op::Put { key, value } = op else {
+    let Op::Put { key, value, .. } = op else {
         panic!("only puts are encoded");
     };
     let mut bytes = BytesMut::new();

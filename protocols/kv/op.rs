@@ -1,19 +1,17 @@
-//! What clients ask of the store, and its answers.
+//! What clients ask of the store.
 
+use super::{Key, KeyRange, LeaseId, Range, Revision, Transaction, Value};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
-/// A key. Shared, so that logs, messages and histories hold the same text.
-pub type Key = Arc<str>;
-/// A value.
-pub type Value = Arc<str>;
-
 /// An operation on the store.
+///
+/// Small, as logs and messages are full of them: what is long is behind a pointer, and shared.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Op {
-    /// Reads a key.
+    /// Reads the value of a key, as of now.
     Get {
         /// The key.
         key: Key,
@@ -24,13 +22,19 @@ pub enum Op {
         key: Key,
         /// Its new value.
         value: Value,
+        /// The lease that it is to go with from now on; without one, with none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lease: Option<LeaseId>,
+        /// Whether the answer is to tell the revision, and what the key was before.
+        #[serde(default, skip_serializing_if = "is_false")]
+        previous: bool,
     },
     /// Removes a key.
     Delete {
         /// The key.
         key: Key,
     },
-    /// Writes a key if its value is as expected.
+    /// Writes a key if its value is as expected. It goes with no lease, then.
     CompareAndSet {
         /// The key.
         key: Key,
@@ -39,37 +43,158 @@ pub enum Op {
         /// Its new value.
         value: Value,
     },
+    /// Reads keys with all that is known of them, as of now or as of an earlier revision.
+    Range(Arc<Range>),
+    /// Removes keys, all in one revision.
+    DeleteRange {
+        /// Which ones.
+        keys: KeyRange,
+        /// Whether the answer is to tell what they were.
+        #[serde(default, skip_serializing_if = "is_false")]
+        previous: bool,
+    },
+    /// Writes a new key: the prefix, and a number of ten digits that is greater than in every key that was made so before
+    /// (ZooKeeper: sequential nodes).
+    PutSequential {
+        /// What the key begins with.
+        prefix: Key,
+        /// Its value.
+        value: Value,
+        /// The lease that it is to go with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lease: Option<LeaseId>,
+    },
+    /// Compares, and does one thing or the other, all in one revision.
+    Transaction(Arc<Transaction>),
+    /// Forgets what was before this revision: reads of earlier ones, and watches from it or earlier ones, are refused.
+    Compact {
+        /// Which one.
+        revision: Revision,
+    },
+    /// Keeps so many changes from now on, about: when there are more, the store compacts itself. With none, only what is now
+    /// can be read. It is an operation, as all servers must forget the same.
+    Keep {
+        /// How many.
+        changes: u64,
+    },
+    /// Grants a lease.
+    LeaseGrant {
+        /// What to call it; without a name, the store chooses one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lease: Option<LeaseId>,
+        /// How long it is to live unless it is renewed.
+        ttl_ms: u64,
+    },
+    /// Ends a lease, and removes its keys, all in one revision.
+    LeaseRevoke {
+        /// Which one.
+        lease: LeaseId,
+    },
+    /// Agrees on how much is left to a lease, or that it was renewed (etcd: `LeaseCheckpoint`).
+    LeaseCheckpoint {
+        /// Which one.
+        lease: LeaseId,
+        /// How much; at most its time to live.
+        remaining_ms: u64,
+    },
+    /// Ends a lease, as `LeaseRevoke` does, unless it was renewed since. For whoever judges that it has run out.
+    LeaseExpire {
+        /// Which one.
+        lease: LeaseId,
+        /// The number of its latest renewal, as far as the judge knew: [`Lease::renewals`](super::Lease::renewals).
+        renewals: u64,
+    },
+    /// Reads what is agreed on of a lease.
+    Lease {
+        /// Which one.
+        lease: LeaseId,
+    },
+    /// Reads which leases there are.
+    Leases,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes fields by reference"
+)]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl Op {
-    /// The one key that the operation reads or writes.
-    pub fn key(&self) -> &Key {
+    /// A plain write.
+    pub fn put(key: impl Into<Key>, value: impl Into<Value>) -> Op {
+        Op::Put {
+            key: key.into(),
+            value: value.into(),
+            lease: None,
+            previous: false,
+        }
+    }
+
+    /// The one key that the operation reads or writes, if it is one, and known beforehand.
+    pub fn key(&self) -> Option<&Key> {
         match self {
             Op::Get { key }
             | Op::Put { key, .. }
             | Op::Delete { key }
-            | Op::CompareAndSet { key, .. } => key,
+            | Op::CompareAndSet { key, .. } => Some(key),
+            _ => None,
         }
     }
 
-    /// How much the key and the values take, in bytes.
+    /// Whether it changes nothing, whatever the state.
+    pub fn is_read(&self) -> bool {
+        match self {
+            Op::Get { .. } | Op::Range(_) | Op::Lease { .. } | Op::Leases => true,
+            Op::Transaction(transaction) => transaction.is_read(),
+            _ => false,
+        }
+    }
+
+    /// How much the keys and the values take, in bytes.
     pub fn size_bytes(&self) -> usize {
-        let values = match self {
-            Op::Get { .. } | Op::Delete { .. } => 0,
-            Op::Put { value, .. } => value.len(),
+        match self {
+            Op::Get { key } | Op::Delete { key } => key.len(),
+            Op::Put { key, value, .. }
+            | Op::PutSequential {
+                prefix: key, value, ..
+            } => key.len() + value.len(),
             Op::CompareAndSet {
-                expected, value, ..
-            } => expected.as_ref().map_or(0, |expected| expected.len()) + value.len(),
-        };
-        self.key().len() + values
+                key,
+                expected,
+                value,
+            } => {
+                let expected = expected.as_ref().map_or(0, |expected| expected.len());
+                key.len() + expected + value.len()
+            }
+            Op::Range(range) => range.keys.size_bytes(),
+            Op::DeleteRange { keys, .. } => keys.size_bytes(),
+            Op::Transaction(transaction) => transaction.size_bytes(),
+            Op::Compact { .. }
+            | Op::Keep { .. }
+            | Op::LeaseRevoke { .. }
+            | Op::Lease { .. }
+            | Op::Leases => 8,
+            Op::LeaseGrant { .. } | Op::LeaseCheckpoint { .. } | Op::LeaseExpire { .. } => 16,
+        }
     }
 }
 
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let with = |f: &mut fmt::Formatter<'_>, lease: &Option<LeaseId>| match lease {
+            Some(lease) => write!(f, " with {lease}"),
+            None => Ok(()),
+        };
         match self {
             Op::Get { key } => write!(f, "get {key}"),
-            Op::Put { key, value } => write!(f, "put {key} = {value}"),
+            Op::Put {
+                key, value, lease, ..
+            } => {
+                write!(f, "put {key} = {value}")?;
+                with(f, lease)
+            }
             Op::Delete { key } => write!(f, "delete {key}"),
             Op::CompareAndSet {
                 key,
@@ -79,32 +204,79 @@ impl fmt::Display for Op {
                 let expected = expected.as_deref().unwrap_or("nothing");
                 write!(f, "compare-and-set {key} from {expected} to {value}")
             }
+            Op::Range(range) => range.fmt(f),
+            Op::DeleteRange { keys, .. } => write!(f, "delete range {keys}"),
+            Op::PutSequential {
+                prefix,
+                value,
+                lease,
+            } => {
+                write!(f, "put sequential {prefix} = {value}")?;
+                with(f, lease)
+            }
+            Op::Transaction(transaction) => transaction.fmt(f),
+            Op::Compact { revision } => write!(f, "compact up to {revision}"),
+            Op::Keep { changes } => write!(f, "keep {changes} changes"),
+            Op::LeaseGrant { lease, ttl_ms } => {
+                f.write_str("grant lease")?;
+                if let Some(lease) = lease {
+                    write!(f, " {lease}")?;
+                }
+                write!(f, " for {ttl_ms}ms")
+            }
+            Op::LeaseRevoke { lease } => write!(f, "revoke lease {lease}"),
+            Op::LeaseCheckpoint {
+                lease,
+                remaining_ms,
+            } => write!(f, "lease {lease} has {remaining_ms}ms left"),
+            Op::LeaseExpire { lease, renewals } => {
+                write!(f, "expire lease {lease}, unless renewed since {renewals}")
+            }
+            Op::Lease { lease } => write!(f, "lease {lease}"),
+            Op::Leases => f.write_str("leases"),
         }
     }
 }
 
-/// The answer to an [`Op`].
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Ret {
-    /// To `Get`: the value, or `None` if the key does not exist.
-    Value(Option<Value>),
-    /// To `Put`.
-    Written,
-    /// To `Delete`: whether the key existed.
-    Deleted(bool),
-    /// To `CompareAndSet`: whether the value was as expected, and so was replaced.
-    Swapped(bool),
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl fmt::Display for Ret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Ret::Value(value) => value.as_deref().unwrap_or("nothing"),
-            Ret::Written => "written",
-            Ret::Deleted(true) => "deleted",
-            Ret::Deleted(false) => "nothing to delete",
-            Ret::Swapped(true) => "swapped",
-            Ret::Swapped(false) => "not as expected",
-        })
+    #[test]
+    fn operations_are_small() {
+        assert!(size_of::<Op>() <= 56, "{}", size_of::<Op>());
+    }
+
+    #[test]
+    fn reads_are_told_from_writes() {
+        let transaction = |then: Vec<Op>| {
+            Op::Transaction(Arc::new(Transaction {
+                then,
+                ..Transaction::default()
+            }))
+        };
+        let get = || Op::Get { key: "x".into() };
+        let read = transaction(vec![get()]);
+        assert!(read.is_read() && transaction(vec![read.clone(), Op::Leases]).is_read());
+        assert!(!transaction(vec![get(), transaction(vec![Op::put("x", "1")])]).is_read());
+        assert!(!Op::put("x", "1").is_read() && get().is_read());
+    }
+
+    #[test]
+    fn operations_say_what_they_do() {
+        let lease = LeaseId::new(7).unwrap();
+        let put = Op::Put {
+            key: "x".into(),
+            value: "1".into(),
+            lease: Some(lease),
+            previous: true,
+        };
+        assert_eq!(put.to_string(), "put x = 1 with l7");
+        assert_eq!(Op::put("x", "1").to_string(), "put x = 1");
+        let expire = Op::LeaseExpire { lease, renewals: 3 };
+        assert_eq!(
+            expire.to_string(),
+            "expire lease l7, unless renewed since 3"
+        );
     }
 }

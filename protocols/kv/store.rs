@@ -1,68 +1,538 @@
 //! The state, and how an operation changes it.
 
-use super::{Key, Op, Ret, Value};
+use super::history::{Change, History};
+use super::key_value::State;
+use super::lease::{Lease, Leases};
+use super::ret::{DeletedRange, LeaseView, Put};
+use super::{Key, KeyRange, KeyValue, LeaseId, Op, Refusal, Ret, Revision, Value};
 use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
 
-/// The contents of the store.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+/// How many changes a store keeps that is to be watched: enough for watchers that are a while behind, and bounded.
+pub const KEPT_CHANGES: u64 = 10_000;
+
+/// The contents of the store, now and as far back as it keeps them.
+///
+/// A new one keeps nothing of the past, as a state machine that nobody watches needs none: [`Op::Keep`] says how much to
+/// keep from then on.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Store {
-    values: BTreeMap<Key, Value>,
+    pub(super) revision: Revision,
+    /// What was before it is forgotten: never decreases, and is at most `revision`.
+    pub(super) compacted: Revision,
+    /// How many changes are kept, but for those of the latest revision, which are kept together.
+    pub(super) keeps: u64,
+    /// The number in the latest sequential key.
+    pub(super) sequence: u64,
+    /// How many keys are live.
+    live: usize,
+    pub(super) leases: Leases,
+    /// Live keys; and deleted ones, as long as the change that deleted them is kept.
+    pub(super) keys: BTreeMap<Key, State>,
+    pub(super) history: History,
 }
 
+/// A revision that is being made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Edit {
+    pub(super) revision: Revision,
+    /// The position of its first change.
+    began: u64,
+    /// Whether its changes are recorded, though they may not be kept: in a transaction, the state before it may be read.
+    records: bool,
+}
+
+/// The changes that were asked for are forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compacted {
+    /// The store was compacted up to here; what came after it is known.
+    pub revision: Revision,
+}
+
+impl fmt::Display for Compacted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the store was compacted up to {}", self.revision)
+    }
+}
+
+impl Error for Compacted {}
+
+impl Default for Store {
+    fn default() -> Store {
+        Store::new()
+    }
+}
+
+/// What there is to see.
 impl Store {
-    /// An empty store.
-    pub const fn new() -> Store {
+    /// An empty store that keeps nothing of the past.
+    pub fn new() -> Store {
+        Store::keeping(0)
+    }
+
+    /// An empty store that keeps so many changes.
+    pub fn keeping(changes: u64) -> Store {
         Store {
-            values: BTreeMap::new(),
+            revision: Revision::FIRST,
+            compacted: Revision::ZERO,
+            keeps: changes,
+            sequence: 0,
+            live: 0,
+            leases: Leases::default(),
+            keys: BTreeMap::new(),
+            history: History::default(),
         }
     }
 
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.values.get(key)
+        self.keys.get(key)?.value.as_ref()
+    }
+
+    /// A key, with all that is known of it.
+    pub fn key_value(&self, key: &str) -> Option<KeyValue> {
+        let (key, state) = self.keys.get_key_value(key)?;
+        state.key_value(key)
     }
 
     /// All keys and values, by ascending key.
     pub fn iter(&self) -> impl Iterator<Item = (&Key, &Value)> {
-        self.values.iter()
+        let live = |(key, state)| Some((key, State::value(state)?));
+        self.keys.iter().filter_map(live)
     }
 
-    /// Performs an operation.
-    pub fn apply(&mut self, op: &Op) -> Ret {
-        match op {
-            Op::Get { key } => Ret::Value(self.values.get(key).cloned()),
-            Op::Put { key, value } => {
-                self.values.insert(key.clone(), value.clone());
-                Ret::Written
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.live
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.live == 0
+    }
+
+    /// The revision of the latest change.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// What was before this revision is forgotten.
+    pub fn compacted(&self) -> Revision {
+        self.compacted
+    }
+
+    /// How many changes it keeps, about.
+    pub fn keeps(&self) -> u64 {
+        self.keeps
+    }
+
+    /// What is agreed on of a lease.
+    pub fn lease(&self, id: LeaseId) -> Option<&Lease> {
+        self.leases.get(id)
+    }
+
+    /// All leases, by ascending name.
+    pub fn leases(&self) -> impl ExactSizeIterator<Item = (LeaseId, &Lease)> {
+        self.leases.iter()
+    }
+
+    /// How many renewals of leases there have ever been: if it has not changed, no lease was granted or renewed.
+    pub fn lease_renewals(&self) -> u64 {
+        self.leases.renewals()
+    }
+
+    /// The changes from this revision on, in order. Those of one revision follow each other.
+    ///
+    /// # Errors
+    /// If some of them may be forgotten.
+    pub fn changes_since(
+        &self,
+        revision: Revision,
+    ) -> Result<impl Iterator<Item = &Change>, Compacted> {
+        if revision <= self.compacted {
+            return Err(Compacted {
+                revision: self.compacted,
+            });
+        }
+        Ok(self.history.starting_with(self.history.first_of(revision)))
+    }
+
+    /// The same, of these keys only.
+    ///
+    /// # Errors
+    /// As in [`changes_since`](Store::changes_since).
+    pub fn changes_of<'a>(
+        &'a self,
+        keys: &'a KeyRange,
+        revision: Revision,
+    ) -> Result<impl Iterator<Item = &'a Change>, Compacted> {
+        let changes = self.changes_since(revision)?;
+        Ok(changes.filter(|change| keys.contains(change.key())))
+    }
+
+    /// The changes of one key from a revision on that is not forgotten, the latest first.
+    pub(super) fn changes_of_key(
+        &self,
+        key: &str,
+        revision: Revision,
+    ) -> impl Iterator<Item = &Change> {
+        let latest = self.keys.get(key);
+        let latest = latest.and_then(|state| self.history.get(state.position));
+        std::iter::successors(latest, |change| self.history.get(change.previous.position))
+            .take_while(move |change| change.revision >= revision)
+    }
+
+    /// What was live at a revision that is neither forgotten nor to come; without one, what is now.
+    pub(super) fn scan<'a>(
+        &'a self,
+        keys: &'a KeyRange,
+        revision: Option<Revision>,
+    ) -> impl Iterator<Item = (&'a Key, &'a State)> {
+        self.keys
+            .range::<str, _>(keys.bounds())
+            .take_while(|(key, _)| keys.contains(key))
+            .filter_map(move |(key, state)| Some((key, self.state_at(state, revision)?)))
+    }
+
+    fn state_at<'a>(&'a self, mut state: &'a State, at: Option<Revision>) -> Option<&'a State> {
+        if let Some(revision) = at {
+            while state.mod_revision > revision {
+                state = &self.history.get(state.position)?.previous;
             }
-            Op::Delete { key } => Ret::Deleted(self.values.remove(key).is_some()),
+        }
+        state.is_live().then_some(state)
+    }
+
+    /// Answers an operation that changes nothing.
+    pub fn read(&self, op: &Op) -> Ret {
+        match op {
+            Op::Get { key } => Ret::Value(self.get(key).cloned()),
+            Op::Range(range) => self.range(range, self.revision),
+            Op::Lease { lease } => self.read_lease(*lease),
+            Op::Leases => Ret::Leases(self.leases.iter().map(|(id, _)| id).collect()),
+            Op::Transaction(transaction) if transaction.is_read() => {
+                self.read_transaction(transaction)
+            }
+            _ => Ret::Refused(Refusal::NotARead),
+        }
+    }
+
+    fn read_lease(&self, id: LeaseId) -> Ret {
+        let Some(lease) = self.leases.get(id) else {
+            return Ret::Refused(Refusal::UnknownLease(id));
+        };
+        let view = LeaseView {
+            lease: id,
+            ttl_ms: lease.ttl_ms,
+            remaining_ms: lease.remaining_ms,
+            renewals: lease.renewals,
+            keys: lease.keys.iter().cloned().collect(),
+        };
+        Ret::Lease(view.into())
+    }
+
+    pub(super) fn check_lease(&self, lease: Option<LeaseId>) -> Result<(), Ret> {
+        match lease {
+            Some(lease) if self.leases.get(lease).is_none() => {
+                Err(Ret::Refused(Refusal::UnknownLease(lease)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What changes it.
+impl Store {
+    /// Performs an operation: all of it, in one revision, or nothing.
+    pub fn apply(&mut self, op: &Op) -> Ret {
+        let edit = Edit {
+            revision: self.revision.next(),
+            began: self.history.end(),
+            records: self.keeps > 0 || matches!(op, Op::Transaction(_)),
+        };
+        let ret = match op {
+            Op::Transaction(transaction) => self.transaction(transaction, edit),
+            Op::Compact { revision } => return self.compact(*revision),
+            Op::Keep { changes } => {
+                self.keeps = *changes;
+                self.trim();
+                return Ret::Done;
+            }
+            Op::LeaseGrant { lease, ttl_ms } => match self.leases.grant(*lease, *ttl_ms) {
+                Ok(lease) => {
+                    let ttl_ms = *ttl_ms;
+                    Ret::Granted { lease, ttl_ms }
+                }
+                Err(refusal) => Ret::Refused(refusal),
+            },
+            Op::LeaseCheckpoint {
+                lease,
+                remaining_ms,
+            } => match self.leases.checkpoint(*lease, *remaining_ms) {
+                Ok(()) => Ret::Done,
+                Err(refusal) => Ret::Refused(refusal),
+            },
+            Op::LeaseRevoke { lease } => self.end_lease(*lease, None, edit),
+            Op::LeaseExpire { lease, renewals } => self.end_lease(*lease, Some(*renewals), edit),
+            Op::Lease { .. } | Op::Leases => return self.read(op),
+            op => self.perform(op, edit),
+        };
+        if self.history.end() > edit.began {
+            self.revision = edit.revision;
+            self.trim();
+        }
+        ret
+    }
+
+    /// Does what may be done in a transaction, too.
+    pub(super) fn perform(&mut self, op: &Op, edit: Edit) -> Ret {
+        match op {
+            Op::Put {
+                key,
+                value,
+                lease,
+                previous,
+            } => {
+                if let Err(refusal) = self.check_lease(*lease) {
+                    return refusal;
+                }
+                if !*previous {
+                    self.put(key, value, *lease, edit);
+                    return Ret::Written;
+                }
+                let (revision, previous) = (edit.revision, self.key_value(key));
+                self.put(key, value, *lease, edit);
+                Ret::Put(Put { revision, previous }.into())
+            }
+            Op::Get { key } => Ret::Value(self.get(key).cloned()),
+            Op::Delete { key } => Ret::Deleted(self.delete(key, edit)),
             Op::CompareAndSet {
                 key,
                 expected,
                 value,
             } => {
-                let as_expected = self.values.get(key) == expected.as_ref();
+                let as_expected = self.get(key) == expected.as_ref();
                 if as_expected {
-                    self.values.insert(key.clone(), value.clone());
+                    self.put(key, value, None, edit);
                 }
                 Ret::Swapped(as_expected)
             }
+            Op::Range(range) => self.range(range, self.revision_in(edit)),
+            Op::DeleteRange { keys, previous } => self.delete_range(keys, *previous, edit),
+            Op::PutSequential {
+                prefix,
+                value,
+                lease,
+            } => self.put_sequential(prefix, value, *lease, edit),
+            _ => Ret::Refused(Refusal::OnItsOwn),
         }
     }
-}
 
-/// A store with these contents.
-impl FromIterator<(Key, Value)> for Store {
-    fn from_iter<I: IntoIterator<Item = (Key, Value)>>(contents: I) -> Store {
-        Store {
-            values: contents.into_iter().collect(),
+    /// The revision as of now, in the middle of making one.
+    pub(super) fn revision_in(&self, edit: Edit) -> Revision {
+        if self.history.end() > edit.began {
+            edit.revision
+        } else {
+            self.revision
         }
+    }
+
+    #[inline]
+    fn put(&mut self, key: &Key, value: &Value, lease: Option<LeaseId>, edit: Edit) {
+        let position = self.history.end();
+        let previous = if let Some(state) = self.keys.get_mut(key) {
+            let next = state.put(value.clone(), lease, edit.revision, position);
+            std::mem::replace(state, next)
+        } else {
+            let never = State::default();
+            let next = never.put(value.clone(), lease, edit.revision, position);
+            self.keys.insert(key.clone(), next);
+            never
+        };
+        self.live += usize::from(!previous.is_live());
+        self.leases.moved(key, previous.lease, lease);
+        if edit.records {
+            self.history.push(Change {
+                revision: edit.revision,
+                key: key.clone(),
+                value: Some(value.clone()),
+                lease,
+                previous,
+            });
+        } else {
+            self.history.skip();
+        }
+    }
+
+    /// Removes a key; whether there was one.
+    fn delete(&mut self, key: &Key, edit: Edit) -> bool {
+        let Some(state) = self.keys.get_mut(key).filter(|state| state.is_live()) else {
+            return false;
+        };
+        let next = State::deleted(edit.revision, self.history.end());
+        let previous = std::mem::replace(state, next);
+        self.live -= 1;
+        self.leases.moved(key, previous.lease, None);
+        if edit.records {
+            self.history.push(Change {
+                revision: edit.revision,
+                key: key.clone(),
+                value: None,
+                lease: None,
+                previous,
+            });
+        } else {
+            self.keys.remove(key);
+            self.history.skip();
+        }
+        true
+    }
+
+    fn delete_range(&mut self, keys: &KeyRange, tells: bool, edit: Edit) -> Ret {
+        let found: Vec<KeyValue> = self
+            .scan(keys, None)
+            .filter_map(|(key, state)| state.key_value(key))
+            .collect();
+        for previous in &found {
+            self.delete(&previous.key, edit);
+        }
+        let answer = DeletedRange {
+            revision: self.revision_in(edit),
+            deleted: found.len() as u64,
+            previous: if tells { found } else { Vec::new() },
+        };
+        Ret::DeletedRange(answer.into())
+    }
+
+    /// The numbers are those of the whole store, so that none is used again when all keys with the prefix are gone; and
+    /// somebody may have written such a key by hand.
+    fn put_sequential(
+        &mut self,
+        prefix: &Key,
+        value: &Value,
+        lease: Option<LeaseId>,
+        edit: Edit,
+    ) -> Ret {
+        if let Err(refusal) = self.check_lease(lease) {
+            return refusal;
+        }
+        let key: Key = loop {
+            self.sequence += 1;
+            let key = format!("{prefix}{:010}", self.sequence);
+            if self.get(&key).is_none() {
+                break key.into();
+            }
+        };
+        self.put(&key, value, lease, edit);
+        Ret::Created(
+            KeyValue {
+                key,
+                value: value.clone(),
+                create_revision: edit.revision,
+                mod_revision: edit.revision,
+                version: 1,
+                lease,
+            }
+            .into(),
+        )
+    }
+
+    fn end_lease(&mut self, id: LeaseId, waited_for: Option<u64>, edit: Edit) -> Ret {
+        let keys = match self.leases.remove(id, waited_for) {
+            Ok(keys) => keys,
+            Err(refusal) => return Ret::Refused(refusal),
+        };
+        for key in &keys {
+            self.delete(key, edit);
+        }
+        Ret::Revoked {
+            keys: keys.len() as u64,
+            revision: self.revision_in(edit),
+        }
+    }
+
+    fn compact(&mut self, revision: Revision) -> Ret {
+        if revision > self.revision {
+            return Ret::Future(self.revision);
+        }
+        if revision <= self.compacted {
+            return Ret::Compacted(self.compacted);
+        }
+        self.forget(revision);
+        Ret::Done
+    }
+
+    /// Forgets what is too much.
+    #[inline]
+    fn trim(&mut self) {
+        if self.keeps == 0 {
+            self.forget(self.revision);
+        }
+        while self.history.len() > self.keeps {
+            let Some(oldest) = self.history.get(self.history.begin()) else {
+                break;
+            };
+            let revision = oldest.revision;
+            if revision == self.revision {
+                // They are kept together, or a watcher could see some of them only.
+                break;
+            }
+            self.forget(revision);
+        }
+    }
+
+    /// Forgets what was before this revision.
+    fn forget(&mut self, revision: Revision) {
+        self.compacted = revision;
+        let begin = self.history.begin();
+        let mut position = begin;
+        while let Some(change) = self.history.get(position)
+            && change.revision <= revision
+        {
+            // Nobody can see any more that the key was there.
+            if !change.is_put()
+                && self
+                    .keys
+                    .get(&change.key)
+                    .is_some_and(|state| state.position == position)
+            {
+                self.keys.remove(&change.key);
+            }
+            position += 1;
+        }
+        if position > begin {
+            self.history.forget(position);
+        }
+    }
+
+    /// Puts a key as it was found in another store.
+    pub(super) fn restore(&mut self, key: Key, state: State) {
+        self.leases.moved(&key, None, state.lease);
+        let live = usize::from(state.is_live());
+        let replaced = self.keys.insert(key, state);
+        self.live += live;
+        self.live -= usize::from(replaced.is_some_and(|replaced| replaced.is_live()));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Range;
     use super::*;
+
+    fn lease(id: u64) -> LeaseId {
+        LeaseId::new(id).unwrap()
+    }
+
+    fn put_with(key: &str, lease: Option<LeaseId>) -> Op {
+        Op::Put {
+            key: key.into(),
+            value: "1".into(),
+            lease,
+            previous: false,
+        }
+    }
 
     #[test]
     fn every_operation_does_what_it_says() {
@@ -73,14 +543,10 @@ mod tests {
             expected: expected.map(Value::from),
             value: value.into(),
         };
-        let put = Op::Put {
-            key: key(),
-            value: "1".into(),
-        };
         for (op, ret) in [
             (Op::Get { key: key() }, Ret::Value(None)),
             (Op::Delete { key: key() }, Ret::Deleted(false)),
-            (put, Ret::Written),
+            (Op::put("x", "1"), Ret::Written),
             (Op::Get { key: key() }, Ret::Value(Some("1".into()))),
             (cas(Some("2"), "3"), Ret::Swapped(false)),
             (cas(None, "3"), Ret::Swapped(false)),
@@ -93,5 +559,162 @@ mod tests {
         }
         assert_eq!(store.get("x").map(AsRef::as_ref), Some("3"));
         assert_eq!(store.iter().count(), 1);
+        // What changed nothing made no revision.
+        assert_eq!(store.revision(), Revision(5));
+    }
+
+    /// What etcd's guide shows: a key that is deleted and written again begins anew.
+    #[test]
+    fn a_key_knows_when_it_came_to_be_and_how_often_it_was_written() {
+        let mut store = Store::keeping(100);
+        store.apply(&Op::put("y", "1"));
+        for _ in 0..3 {
+            store.apply(&Op::put("x", "1"));
+        }
+        let known = |store: &Store| {
+            let found = store.key_value("x").unwrap();
+            (found.create_revision.0, found.mod_revision.0, found.version)
+        };
+        assert_eq!(known(&store), (3, 5, 3));
+        store.apply(&Op::Delete { key: "x".into() });
+        assert_eq!(store.key_value("x"), None);
+        store.apply(&Op::put("x", "1"));
+        assert_eq!(known(&store), (7, 7, 1));
+    }
+
+    #[test]
+    fn a_lease_takes_its_keys_along_in_one_revision() {
+        let mut store = Store::keeping(100);
+        assert_eq!(
+            store.apply(&put_with("a", Some(lease(1)))),
+            Ret::Refused(Refusal::UnknownLease(lease(1)))
+        );
+        store.apply(&Op::LeaseGrant {
+            lease: Some(lease(1)),
+            ttl_ms: 1000,
+        });
+        for key in ["a", "b", "c", "d", "e"] {
+            store.apply(&put_with(key, Some(lease(1))));
+        }
+        // Written without a lease, deleted, compared and set: none of them goes with it any more.
+        store.apply(&put_with("b", None));
+        store.apply(&Op::Delete { key: "c".into() });
+        store.apply(&Op::CompareAndSet {
+            key: "d".into(),
+            expected: Some("1".into()),
+            value: "2".into(),
+        });
+        let before = store.revision();
+        let stale = Op::LeaseExpire {
+            lease: lease(1),
+            renewals: 0,
+        };
+        assert_eq!(
+            store.apply(&stale),
+            Ret::Refused(Refusal::Renewed(lease(1)))
+        );
+        let revoked = Ret::Revoked {
+            keys: 2,
+            revision: before.next(),
+        };
+        let revoke = Op::LeaseRevoke { lease: lease(1) };
+        assert_eq!(store.apply(&revoke), revoked);
+        let left: String = store.iter().map(|(key, _)| &**key).collect();
+        assert_eq!(left, "bd");
+        let changes = store.changes_since(before.next()).unwrap();
+        let gone: Vec<(&str, u64)> = changes
+            .map(|change| (&**change.key(), change.revision().0))
+            .collect();
+        let revision = store.revision().0;
+        assert_eq!(gone, [("a", revision), ("e", revision)]);
+        assert_eq!(store.leases().len(), 0);
+    }
+
+    #[test]
+    fn sequential_keys_never_meet_one_that_is_there() {
+        let mut store = Store::new();
+        store.apply(&Op::put("q/0000000002", "by hand"));
+        let mut next = |prefix: &str| {
+            let ret = store.apply(&Op::PutSequential {
+                prefix: prefix.into(),
+                value: "1".into(),
+                lease: None,
+            });
+            let Ret::Created(found) = ret else {
+                panic!("{ret}");
+            };
+            // A number is not used again, even if its key is gone.
+            store.apply(&Op::Delete {
+                key: found.key.clone(),
+            });
+            found.key.to_string()
+        };
+        assert_eq!(next("q/"), "q/0000000001");
+        assert_eq!(next("q/"), "q/0000000003");
+        assert_eq!(next("r/"), "r/0000000004");
+    }
+
+    #[test]
+    fn the_past_is_bounded_and_no_revision_is_split() {
+        let mut store = Store::keeping(10);
+        for nth in 0..1000 {
+            store.apply(&Op::put(format!("k{}", nth % 7), "1"));
+            store.apply(&Op::Delete {
+                key: format!("k{}", nth % 5).into(),
+            });
+            assert!(store.history.len() <= 10);
+        }
+        // Of keys that are gone, nothing is left but what the past says of them.
+        assert!(store.keys.len() <= store.len() + 10);
+        for nth in 0..30 {
+            store.apply(&Op::put(format!("m{nth}"), "1"));
+        }
+        store.apply(&Op::DeleteRange {
+            keys: KeyRange::Prefix("m".into()),
+            previous: false,
+        });
+        assert_eq!(store.history.len(), 30);
+        assert_eq!(store.compacted(), store.revision().previous());
+        store.apply(&Op::put("x", "1"));
+        assert_eq!(store.history.len(), 1);
+        store.apply(&Op::Keep { changes: 0 });
+        assert_eq!(
+            (store.history.len(), store.compacted()),
+            (0, store.revision())
+        );
+        assert_eq!(store.keys.len(), store.len());
+    }
+
+    #[test]
+    fn a_clone_is_not_changed_by_what_comes_later() {
+        let mut store = Store::keeping(500);
+        let put = |store: &mut Store, count: u64| {
+            for nth in 0..count {
+                store.apply(&Op::put(format!("k{}", nth % 7), nth.to_string()));
+            }
+        };
+        put(&mut store, 450);
+        let clone = store.clone();
+        let read = Op::Range(
+            Range {
+                revision: Some(Revision(100)),
+                ..Range::of(KeyRange::all())
+            }
+            .into(),
+        );
+        let before = clone.read(&read);
+        put(&mut store, 450);
+        assert_eq!(clone.read(&read), before);
+        assert_eq!(store.read(&read), Ret::Compacted(Revision(401)));
+        assert_ne!(store, clone);
+    }
+
+    #[test]
+    fn a_write_is_refused_as_a_read() {
+        let store = Store::new();
+        assert_eq!(
+            store.read(&Op::put("x", "1")),
+            Ret::Refused(Refusal::NotARead)
+        );
     }
 }

@@ -7,7 +7,6 @@ use super::op::{Op, Ret};
 use super::probes::PROBES;
 use super::session::{Answer, Refusal, RequestId, SessionId};
 use super::{Peer, Timer};
-use crate::kv;
 use splitbrain_core::{Context, NodeId, OpId, Outcome, probe};
 use std::sync::Arc;
 use std::time::Duration;
@@ -211,9 +210,9 @@ impl Client {
         let Current { op, nonce, .. } = self.current.as_ref()?;
         let nonce = *nonce;
         Some(match op {
-            Op::Kv(kv::Op::Get { key }) if self.settings.reads != Reads::Log => Request::Read {
+            Op::Kv(op) if op.is_read() && self.settings.reads != Reads::Log => Request::Read {
                 nonce,
-                key: key.clone(),
+                op: op.clone(),
             },
             Op::Kv(op) => Request::Apply {
                 session,

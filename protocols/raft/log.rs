@@ -91,13 +91,19 @@ pub enum Command {
         /// The operation.
         op: kv::Op,
     },
+    /// Perform an operation that the leader itself has proposed: nobody waits for the answer, and it does no harm if it is
+    /// performed twice.
+    Own {
+        /// The operation.
+        op: kv::Op,
+    },
 }
 
 impl Command {
     /// How much its operation takes, in bytes.
     pub fn size_bytes(&self) -> usize {
         match self {
-            Command::Apply { op, .. } => op.size_bytes(),
+            Command::Apply { op, .. } | Command::Own { op } => op.size_bytes(),
             Command::Members(members) => members.size_bytes(),
             Command::Noop | Command::Register { .. } => 0,
         }
@@ -106,7 +112,7 @@ impl Command {
     /// The client request that it came from.
     pub fn request(&self) -> Option<RequestId> {
         match *self {
-            Command::Noop | Command::Members(_) => None,
+            Command::Noop | Command::Members(_) | Command::Own { .. } => None,
             Command::Register { nonce, .. } => Some(RequestId::Register { nonce }),
             Command::Apply {
                 session, sequence, ..
@@ -126,6 +132,7 @@ impl fmt::Display for Command {
                 sequence,
                 op,
             } => write!(f, "{op} ({session}#{sequence})"),
+            Command::Own { op } => write!(f, "{op} (own)"),
         }
     }
 }

@@ -59,8 +59,9 @@ impl Message {
                 let parts = request.parts.iter().map(Part::size_bytes);
                 request.membership.size_bytes() + parts.sum::<usize>()
             }
-            Message::Request(Request::Apply { op, .. }) => op.size_bytes(),
-            Message::Request(Request::Read { key, .. }) => key.len(),
+            Message::Request(Request::Apply { op, .. } | Request::Read { op, .. }) => {
+                op.size_bytes()
+            }
             _ => 0,
         };
         HEADER_BYTES + payload
@@ -237,12 +238,12 @@ pub enum Request {
         /// The operation.
         op: kv::Op,
     },
-    /// Read a key, without an entry in the log (dissertation §6.4).
+    /// Perform an operation that changes nothing, without an entry in the log (dissertation §6.4).
     Read {
         /// A random number, as in `Register`.
         nonce: u64,
-        /// The key.
-        key: kv::Key,
+        /// The operation.
+        op: kv::Op,
     },
     /// Change the members (dissertation §4).
     ChangeMembers {

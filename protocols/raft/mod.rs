@@ -82,6 +82,9 @@
 //!   clients).
 //! * A registration carries a random nonce, so that an answer meant for a client's life before a crash is not taken
 //!   for an answer to its present one (`client.rs`).
+//! * A leader may propose what no client has asked for, without a session: a node that is more than a server does so
+//!   (`Server::propose_own`), and asks for confirmation that it leads for other things than reads
+//!   (`Server::confirm_leadership`).
 //! * Sessions expire when there are too many, not by time (both are in §6.3): no clock is needed for it.
 
 mod append;
@@ -89,6 +92,8 @@ mod client;
 mod config;
 mod disk;
 mod election;
+#[cfg(test)]
+mod embedded;
 mod install;
 pub mod invariants;
 mod leader;

@@ -47,7 +47,8 @@ struct Installing {
 
 impl Installing {
     fn chunk(&self, settings: &Settings) -> Chunk {
-        let most = settings.snapshot_parts_per_chunk as usize;
+        // The first part is small, and comes on top.
+        let most = settings.snapshot_parts_per_chunk as usize + usize::from(self.offset == 0);
         let end = self.parts.len().min(self.offset + most);
         Chunk {
             snapshot: self.snapshot.clone(),
@@ -226,6 +227,7 @@ mod tests {
     use super::super::log::{Command, Entry, Term};
     use super::super::session::Machine;
     use super::*;
+    use crate::kv;
     use std::collections::BTreeMap;
 
     const SETTINGS: fn() -> Settings = || Settings {
@@ -324,10 +326,13 @@ mod tests {
 
     #[test]
     fn a_snapshot_goes_in_chunks_each_when_the_one_before_has_arrived() {
-        let store = ["a", "b", "c"].map(|key| (key.into(), "1".into()));
+        let mut store = kv::Store::new();
+        for key in ["a", "b", "c"] {
+            store.apply(&kv::Op::put(key, "1"));
+        }
         let snapshot = Arc::new(Snapshot {
             last_index: Index(7),
-            machine: Machine::new(store.into_iter().collect(), BTreeMap::new()),
+            machine: Machine::new(store, BTreeMap::new()),
             ..Snapshot::default()
         });
         let settings = Settings {
@@ -348,12 +353,12 @@ mod tests {
         // Another snapshot's, the same again, more than there is, a late refusal, a late match.
         progress.received(Index(6), 2);
         progress.received(Index(7), 0);
-        progress.received(Index(7), 4);
+        progress.received(Index(7), 5);
         progress.conflicted(refused(9, None, 3), &leader);
         progress.matched(Index(2));
         assert_eq!(offset(progress.next_chunk(&settings)), None);
-        progress.received(Index(7), 2);
-        assert_eq!(offset(progress.next_chunk(&settings)), Some((2, true)));
+        progress.received(Index(7), 3);
+        assert_eq!(offset(progress.next_chunk(&settings)), Some((3, true)));
         // The follower has crashed, and begins anew.
         progress.received(Index(7), 0);
         assert_eq!(offset(progress.next_chunk(&settings)), Some((0, false)));

@@ -31,11 +31,15 @@ enum By {
     Client {
         client: NodeId,
         nonce: u64,
-        key: kv::Key,
+        op: kv::Op,
     },
     Server {
         server: NodeId,
         nonce: u64,
+    },
+    /// The node that the leader is a part of, for something that is not a read.
+    Own {
+        token: u64,
     },
 }
 
@@ -51,6 +55,14 @@ impl Asked {
             );
         }
     }
+
+    /// What the leader's own node calls it, if it asked.
+    pub(super) fn token(&self) -> Option<u64> {
+        match self.by {
+            By::Own { token } => Some(token),
+            By::Client { .. } | By::Server { .. } => None,
+        }
+    }
 }
 
 /// A read of which another server is to say up to where the log must have been applied.
@@ -61,23 +73,23 @@ pub(super) struct Asking {
     index: Option<Index>,
     client: NodeId,
     request: RequestId,
-    key: kv::Key,
+    op: kv::Op,
     /// When the client asked.
     since: Time,
 }
 
 impl Server {
-    /// A client wants to read a key.
+    /// A client wants to read something.
     pub(super) fn on_read(
         &mut self,
         client: NodeId,
         nonce: u64,
-        key: kv::Key,
+        op: kv::Op,
         cx: &mut Context<'_, Peer>,
     ) {
         let request = RequestId::Other { nonce };
         match (&self.state, self.leader) {
-            (State::Leader(_), _) => self.read(By::Client { client, nonce, key }, cx),
+            (State::Leader(_), _) => self.read(By::Client { client, nonce, op }, cx),
             (_, Some(leader)) if self.settings.reads == Reads::Follower => {
                 // A client has one operation at a time, so what it asked before it has given up; and who has waited for so
                 // long has gone on to another server.
@@ -96,7 +108,7 @@ impl Server {
                     index: None,
                     client,
                     request,
-                    key,
+                    op,
                     since: now,
                 });
                 cx.send(leader, Message::ReadIndex(ReadIndex { nonce }));
@@ -118,13 +130,29 @@ impl Server {
         }
     }
 
+    /// Asks whether this server leads, as a read does: whoever has waited for the answer knows that nobody else led when it
+    /// asked, and that all that was committed by then is applied here. See [`take_confirmed`](Server::take_confirmed).
+    pub fn confirm_leadership(&mut self, token: u64, cx: &mut Context<'_, Peer>) {
+        if let State::Leader(_) = self.state {
+            self.read(By::Own { token }, cx);
+        } else {
+            self.confirmed.push((token, false));
+        }
+    }
+
+    /// What was asked with [`confirm_leadership`](Server::confirm_leadership) and is answered since this was last called:
+    /// whether this server led. If it says no, that is not certain. To be called after each event.
+    pub fn take_confirmed(&mut self) -> Vec<(u64, bool)> {
+        std::mem::take(&mut self.confirmed)
+    }
+
     /// The leader was asked for a read.
     fn read(&mut self, by: By, cx: &mut Context<'_, Peer>) {
         let State::Leader(leader) = &mut self.state else {
             return;
         };
         let lease = self.settings.lease();
-        if let By::Client { client, nonce, key } = &by
+        if let By::Client { client, nonce, op } = &by
             && self.settings.reads == Reads::Lease
             && !leader.lease_forfeited
             && self.commit_index >= leader.term_start
@@ -133,13 +161,17 @@ impl Server {
             // Nobody else has been elected since the lease began, and so nothing committed without this leader.
             probe!(cx, "a read was answered by lease");
             self.lease_reads += 1;
-            let answer = self.machine.read(key);
+            let answer = self.machine.read(op);
             reply(*client, RequestId::Other { nonce: *nonce }, answer, cx);
             return;
         }
         if leader.reads.len() >= self.settings.waiting_max as usize {
-            if let By::Client { client, nonce, .. } = by {
-                reply(client, RequestId::Other { nonce }, Answer::Busy, cx);
+            match by {
+                By::Client { client, nonce, .. } => {
+                    reply(client, RequestId::Other { nonce }, Answer::Busy, cx);
+                }
+                By::Server { .. } => {}
+                By::Own { token } => self.confirmed.push((token, false)),
             }
             return;
         }
@@ -193,7 +225,7 @@ impl Server {
                 let ready = asking.index.is_some_and(|index| index <= applied);
                 if ready {
                     probe!(cx, "a read was answered by a follower");
-                    reply(asking.client, asking.request, machine.read(&asking.key), cx);
+                    reply(asking.client, asking.request, machine.read(&asking.op), cx);
                 }
                 !ready
             });
@@ -206,9 +238,9 @@ impl Server {
                 .pop_front_if(|read| read.round <= confirmed && read.index <= applied)
             {
                 match read.by {
-                    By::Client { client, nonce, key } => {
+                    By::Client { client, nonce, op } => {
                         probe!(cx, "a read was answered after a round");
-                        let answer = self.machine.read(&key);
+                        let answer = self.machine.read(&op);
                         reply(client, RequestId::Other { nonce }, answer, cx);
                     }
                     By::Server { server, nonce } => {
@@ -218,6 +250,7 @@ impl Server {
                         let mut followers = leader.followers.iter();
                         beats.extend(followers.position(|follower| follower.id == server));
                     }
+                    By::Own { token } => self.confirmed.push((token, true)),
                 }
             }
         }

@@ -7,11 +7,12 @@ use super::log::{Command, Entry, Index, Log, Term};
 use super::membership::{Membership, Memberships};
 use super::message::{Message, Request};
 use super::probes::PROBES;
-use super::reads::Asking;
+use super::reads::{Asked, Asking};
 use super::record::{HardState, Record, Recovered};
 use super::session::{Answer, Machine};
 use super::snapshot::{Incoming, Snapshot};
 use super::{Peer, Timer};
+use crate::kv;
 use splitbrain_core::{Context, Journal, NodeId, SyncId, Time, probe};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -89,6 +90,8 @@ pub struct Server {
     /// The greatest index given to the state machine: at most `commit_index`, and equal to it between events.
     pub(super) last_applied: Index,
     pub(super) machine: Machine,
+    /// What the node that the server is a part of has asked of its leadership, and the answers.
+    pub(super) confirmed: Vec<(u64, bool)>,
     /// The snapshot that a leader is sending.
     pub(super) incoming: Option<Incoming>,
     /// Reads for which this server has asked the leader how far it must have applied the log.
@@ -228,13 +231,10 @@ impl Server {
     }
 }
 
-/// Events.
+/// Events. A node that is more than a server hands on what it gets.
 impl Server {
-    pub(super) fn start(
-        member: &Member,
-        journal: Journal<Record>,
-        cx: &mut Context<'_, Peer>,
-    ) -> Server {
+    /// Starts a server with what is on its disk.
+    pub fn start(member: &Member, journal: Journal<Record>, cx: &mut Context<'_, Peer>) -> Server {
         let recovered = Recovered::from(journal).unwrap_or_else(|lost| {
             // To vote or to acknowledge without knowing what was promised before could break any promise.
             cx.halt(lost.to_string());
@@ -278,6 +278,7 @@ impl Server {
             machine: snapshot.machine.clone(),
             snapshot,
             log,
+            confirmed: Vec::new(),
             incoming: None,
             asking: Vec::new(),
             lease_reads: 0,
@@ -296,12 +297,8 @@ impl Server {
         server
     }
 
-    pub(super) fn on_message(
-        &mut self,
-        from: NodeId,
-        message: Message,
-        cx: &mut Context<'_, Peer>,
-    ) {
+    /// A message came: anything but a reply, which is for clients.
+    pub fn on_message(&mut self, from: NodeId, message: Message, cx: &mut Context<'_, Peer>) {
         match message {
             Message::RequestPreVote(request) => self.on_request_pre_vote(from, request, cx),
             Message::RequestPreVoteReply(reply) => self.on_request_pre_vote_reply(from, reply, cx),
@@ -319,7 +316,8 @@ impl Server {
         }
     }
 
-    pub(super) fn on_timer(&mut self, timer: Timer, cx: &mut Context<'_, Peer>) {
+    /// A timer ran out that the server has set.
+    pub fn on_timer(&mut self, timer: Timer, cx: &mut Context<'_, Peer>) {
         match timer {
             Timer::Election => self.on_election_timeout(cx),
             Timer::Heartbeat => self.on_heartbeat(cx),
@@ -327,9 +325,11 @@ impl Server {
         }
     }
 
+    /// What was to be synced is durable.
+    ///
     /// A server counts itself, as a voter (§5.2) and as a holder of entries (§5.3), only for what is durable: no other
     /// server is counted for less.
-    pub(super) fn on_synced(&mut self, sync: SyncId, cx: &mut Context<'_, Peer>) {
+    pub fn on_synced(&mut self, sync: SyncId, cx: &mut Context<'_, Peer>) {
         self.disk.synced(sync);
         match self.state {
             State::Follower | State::PreCandidate { .. } => {}
@@ -346,9 +346,19 @@ impl Server {
         }
     }
 
+    /// Puts an operation in the log that no client has asked for, if this server leads and is not about to give way; whether
+    /// it did. That it is committed is not certain, and nobody is told: it shows in the state.
+    pub fn propose_own(&mut self, op: kv::Op, cx: &mut Context<'_, Peer>) -> bool {
+        let may = matches!(&self.state, State::Leader(leader) if leader.transfer.is_none());
+        if may {
+            self.propose(Command::Own { op }, cx);
+        }
+        may
+    }
+
     fn on_request(&mut self, client: NodeId, request: Request, cx: &mut Context<'_, Peer>) {
-        if let Request::Read { nonce, key } = request {
-            self.on_read(client, nonce, key, cx);
+        if let Request::Read { nonce, op } = request {
+            self.on_read(client, nonce, op, cx);
             return;
         }
         let asked_by = AskedBy::new(client, &request);
@@ -413,6 +423,9 @@ impl Server {
                 probe!(cx, "a candidate gave way");
             }
             State::Leader(leader) => {
+                let unconfirmed = leader.reads.iter().filter_map(Asked::token);
+                self.confirmed
+                    .extend(unconfirmed.map(|token| (token, false)));
                 cx.note(format_args!("steps down in term {term}"));
                 probe!(cx, "a leader was deposed");
                 cx.cancel_timer(Timer::Heartbeat);

@@ -115,15 +115,12 @@ impl Session {
 
     /// How much it would take on a wire, about, in bytes.
     pub(super) fn size_bytes(&self) -> usize {
-        match &self.ret {
-            Some(kv::Ret::Value(Some(value))) => 32 + value.len(),
-            _ => 32,
-        }
+        32 + self.ret.as_ref().map_or(0, kv::Ret::size_bytes)
     }
 }
 
 /// What all servers compute from the committed log.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Machine {
     store: kv::Store,
     sessions: BTreeMap<SessionId, Session>,
@@ -145,9 +142,9 @@ impl Machine {
         &self.sessions
     }
 
-    /// The result of a read, as of now.
-    pub(super) fn read(&self, key: &str) -> Answer {
-        Answer::Done(kv::Ret::Value(self.store.get(key).cloned()))
+    /// The result of an operation that changes nothing, as of now.
+    pub(super) fn read(&self, op: &kv::Op) -> Answer {
+        Answer::Done(self.store.read(op))
     }
 
     /// Carries out the committed entry at `index`; what to answer, if somebody is waiting for it.
@@ -166,6 +163,10 @@ impl Machine {
                 sequence,
                 op,
             } => self.apply_once(index, *session, *sequence, op),
+            Command::Own { op } => {
+                self.store.apply(op);
+                Applied::new(None)
+            }
         }
     }
 

@@ -24,8 +24,8 @@ pub struct Snapshot {
 /// A piece of the state machine, as it travels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// A key and its value.
-    Value(kv::Key, kv::Value),
+    /// Of the store.
+    Store(kv::Piece),
     /// A session.
     Session(SessionId, Session),
 }
@@ -34,20 +34,19 @@ impl Part {
     /// How much it would take on a wire, about, in bytes.
     pub fn size_bytes(&self) -> usize {
         match self {
-            Part::Value(key, value) => key.len() + value.len(),
+            Part::Store(piece) => piece.size_bytes(),
             Part::Session(_, session) => 8 + session.size_bytes(),
         }
     }
 }
 
 impl Snapshot {
-    /// The state in pieces: the same for all servers, as the state is.
+    /// The state in pieces: the same for all servers, as the state is. The first one is small, and there is always one.
     pub(super) fn parts(&self) -> Arc<[Part]> {
-        let values = self.machine.store().iter();
-        let values = values.map(|(key, value)| Part::Value(key.clone(), value.clone()));
+        let store = self.machine.store().pieces().map(Part::Store);
         let sessions = self.machine.sessions().iter();
         let sessions = sessions.map(|(id, session)| Part::Session(*id, session.clone()));
-        values.chain(sessions).collect()
+        store.chain(sessions).collect()
     }
 }
 
@@ -97,11 +96,11 @@ impl Incoming {
 
     /// The snapshot, once its last chunk has been taken.
     pub(super) fn complete(self) -> Snapshot {
-        let mut values = Vec::new();
+        let mut pieces = Vec::new();
         let mut sessions = BTreeMap::new();
         for part in self.parts {
             match part {
-                Part::Value(key, value) => values.push((key, value)),
+                Part::Store(piece) => pieces.push(piece),
                 Part::Session(id, session) => {
                     sessions.insert(id, session);
                 }
@@ -111,7 +110,7 @@ impl Incoming {
             last_index: self.last_index,
             last_term: self.last_term,
             membership: self.membership,
-            machine: Machine::new(values.into_iter().collect(), sessions),
+            machine: Machine::new(pieces.into_iter().collect(), sessions),
         }
     }
 }
@@ -129,10 +128,7 @@ mod tests {
         };
         machine.apply(Index(1), &register);
         for sequence in 1..=4 {
-            let op = kv::Op::Put {
-                key: format!("k{sequence}").into(),
-                value: "v".into(),
-            };
+            let op = kv::Op::put(format!("k{sequence}"), "v");
             let command = Command::Apply {
                 session: SessionId(Index(1)),
                 sequence,
@@ -152,21 +148,21 @@ mod tests {
     fn chunks_that_come_twice_or_too_early_change_nothing() {
         let snapshot = snapshot();
         let parts = snapshot.parts();
-        assert_eq!(parts.len(), 5);
+        assert_eq!(parts.len(), 6);
         let mut incoming = Incoming::new(Index(5), Term(2), Arc::default());
         for (offset, end, next) in [
             (2, 4, false),
             (0, 2, true),
-            (4, 5, false),
+            (4, 6, false),
             (0, 2, false),
             (2, 4, true),
             (2, 4, false),
-            (4, 5, true),
+            (4, 6, true),
         ] {
             let taken = incoming.take(offset, parts[offset..end].to_vec());
             assert_eq!(taken, next, "{offset}..{end}");
         }
-        assert_eq!(incoming.received(), 5);
+        assert_eq!(incoming.received(), 6);
         assert_eq!(incoming.complete(), snapshot);
     }
 

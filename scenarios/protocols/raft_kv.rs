@@ -1,7 +1,7 @@
 //! The key-value store on Raft under test.
 
 use splitbrain::check::models::key_value::{self, KeyValue};
-use splitbrain::check::{Part, jsonl};
+use splitbrain::check::{Part, What, jsonl};
 use splitbrain::protocol::{Given, HistoryOf, Judgement, Protocol};
 use splitbrain::scenario::ClusterSpec;
 use splitbrain::{Cluster, Invariant, NodeId, Rng};
@@ -70,10 +70,7 @@ impl Protocol for RaftKv {
                 }
             }
             _ if draw < 60 => kv::Op::Get { key: any_key },
-            _ if draw < 93 => kv::Op::Put {
-                key: any_key,
-                value,
-            },
+            _ if draw < 93 => kv::Op::put(any_key, value),
             _ => kv::Op::Delete { key: any_key },
         })
     }
@@ -115,6 +112,9 @@ impl Protocol for RaftKv {
     }
 
     fn judge(history: &HistoryOf<Self>, budget_steps: u64) -> Judgement {
+        if let Some(op) = not_modelled(history) {
+            return Judgement::Unknown(format!("the checker has no model of `{op}`"));
+        }
         Judgement::of_part(&KeyValue, &checkable(history), budget_steps)
     }
 
@@ -144,7 +144,7 @@ fn change_members(servers: usize, rng: &mut Rng) -> Op {
 /// What clients did to the store, in the words of the checker's model. What they did to the cluster is not for it.
 fn checkable(history: &HistoryOf<RaftKv>) -> Part<key_value::Op, key_value::Ret> {
     let op = |op: Op| match op {
-        Op::Kv(op) => Some(store_op(op)),
+        Op::Kv(op) => store_op(op),
         Op::ChangeMembers { .. } | Op::TransferLeadership { .. } => None,
     };
     let ret = |ret: Ret| match ret {
@@ -156,10 +156,29 @@ fn checkable(history: &HistoryOf<RaftKv>) -> Part<key_value::Op, key_value::Ret>
     history.clone().only(op).map(|op| op, ret)
 }
 
-fn store_op(op: kv::Op) -> key_value::Op {
-    match op {
+/// An operation that may change what others read, and that the model does not know.
+fn not_modelled(history: &HistoryOf<RaftKv>) -> Option<&Op> {
+    let mut invoked = history
+        .events()
+        .iter()
+        .filter_map(|event| match &event.what {
+            What::Invoke(op) => Some(op),
+            _ => None,
+        });
+    let is_foreign = |op: &kv::Op| !op.is_read() && store_op(op.clone()).is_none();
+    invoked.find(|op| op.kv().is_some_and(is_foreign))
+}
+
+/// The operation in the words of the model, if it has such words.
+fn store_op(op: kv::Op) -> Option<key_value::Op> {
+    Some(match op {
         kv::Op::Get { key } => key_value::Op::Get { key },
-        kv::Op::Put { key, value } => key_value::Op::Put { key, value },
+        kv::Op::Put {
+            key,
+            value,
+            lease: None,
+            ..
+        } => key_value::Op::Put { key, value },
         kv::Op::Delete { key } => key_value::Op::Delete { key },
         kv::Op::CompareAndSet {
             key,
@@ -170,14 +189,16 @@ fn store_op(op: kv::Op) -> key_value::Op {
             expected,
             value,
         },
-    }
+        _ => return None,
+    })
 }
 
 fn store_ret(ret: kv::Ret) -> key_value::Ret {
     match ret {
         kv::Ret::Value(value) => key_value::Ret::Value(value),
-        kv::Ret::Written => key_value::Ret::Written,
+        kv::Ret::Written | kv::Ret::Put(_) => key_value::Ret::Written,
         kv::Ret::Deleted(existed) => key_value::Ret::Deleted(existed),
         kv::Ret::Swapped(swapped) => key_value::Ret::Swapped(swapped),
+        _ => unreachable!("an answer to an operation that was left out"),
     }
 }

@@ -35,10 +35,7 @@ impl Protocol for Raft {
         let key = |key: &str| kv::Key::from(key);
         let op = match *words {
             ["get", k] => Ok(kv::Op::Get { key: key(k) }),
-            ["put", k, value] => Ok(kv::Op::Put {
-                key: key(k),
-                value: value.into(),
-            }),
+            ["put", k, value] => Ok(kv::Op::put(k, value)),
             ["delete", k] => Ok(kv::Op::Delete { key: key(k) }),
             ["cas", k, expected, value] => Ok(kv::Op::CompareAndSet {
                 key: key(k),

@@ -151,6 +151,10 @@ impl Model {
                 }
                 is_new
             }
+            Command::Own { op } => {
+                self.store.apply(op);
+                true
+            }
         }
     }
 
@@ -188,10 +192,27 @@ pub(super) fn stores(found: &kv::Store, expected: &kv::Store) -> Option<String> 
     if found == expected {
         return None;
     }
-    let both = found.iter().chain(expected.iter());
-    let mut keys = both.map(|(key, _)| key);
-    let key = keys.find(|key| found.get(key) != expected.get(key))?;
-    let words = |value: Option<&kv::Value>| value.map_or("nothing".to_owned(), ToString::to_string);
-    let (found, expected) = (words(found.get(key)), words(expected.get(key)));
-    Some(format!("{key} is {found} rather than {expected}"))
+    let both = || found.iter().chain(expected.iter()).map(|(key, _)| key);
+    if let Some(key) = both().find(|key| found.get(key) != expected.get(key)) {
+        let words =
+            |value: Option<&kv::Value>| value.map_or("nothing".to_owned(), ToString::to_string);
+        let (found, expected) = (words(found.get(key)), words(expected.get(key)));
+        return Some(format!("{key} is {found} rather than {expected}"));
+    }
+    let (here, there) = (found.revision(), expected.revision());
+    if here != there {
+        return Some(format!("the revision is {here} rather than {there}"));
+    }
+    if let Some(key) = both().find(|key| found.key_value(key) != expected.key_value(key)) {
+        return Some(format!(
+            "{key} was not written when, as often, or with the lease that it should have been"
+        ));
+    }
+    if found.leases().ne(expected.leases()) {
+        return Some("the leases are others".to_owned());
+    }
+    let (here, there) = (found.compacted(), expected.compacted());
+    Some(format!(
+        "the past is another, known from {here} on where it should be from {there} on"
+    ))
 }

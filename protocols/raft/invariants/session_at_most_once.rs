@@ -1,8 +1,9 @@
 //! An operation takes effect at most once (dissertation §6.3).
 
-use super::replay::Replay;
+use super::replay::{Model, Replay, stores};
 use super::seen::{News, Seen};
 use super::{Peer, PerNode, server};
+use crate::kv;
 use crate::raft::{Command, Index};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
 
@@ -10,7 +11,8 @@ use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
 /// number has already been executed, it responds immediately without re-executing the request" (§8, dissertation §6.3);
 /// and never once its session is gone.
 ///
-/// Every entry that should perform nothing is looked at where it is applied: at the key that it would change.
+/// Every entry that should perform nothing is looked at where it is applied: at the key that it would change, or at all of
+/// the store if it is not one.
 #[derive(Debug, Default)]
 pub struct SessionAtMostOnce {
     seen: Seen,
@@ -52,16 +54,12 @@ impl Invariant<Peer> for SessionAtMostOnce {
             let Command::Apply { op, .. } = &*entry.command else {
                 continue;
             };
-            let found = server.machine().store().get(op.key());
-            let differs = self
-                .replay
-                .at(&book, to, |model| model.store.get(op.key()) != found);
-            if differs == Some(true) {
-                let value = found.map_or("nothing".to_owned(), ToString::to_string);
+            let store = server.machine().store();
+            let differs = |model: &Model| difference(op, store, &model.store);
+            if let Some(what) = self.replay.at(&book, to, differs).flatten() {
                 let what = format!(
-                    "{touched} has performed `{}` at index {index}, which was to be performed no more: after {to}, {} is {value}",
+                    "{touched} has performed `{}` at index {index}, which was to be performed no more: after {to}, {what}",
                     entry.command,
-                    op.key()
                 );
                 drop(book);
                 return self.violated(what);
@@ -69,6 +67,30 @@ impl Invariant<Peer> for SessionAtMostOnce {
         }
         Ok(())
     }
+}
+
+/// How a store differs where the operation could have changed it, in words.
+fn difference(op: &kv::Op, found: &kv::Store, expected: &kv::Store) -> Option<String> {
+    let Some(key) = op.key() else {
+        return stores(found, expected);
+    };
+    let (found, expected) = (found.key_value(key), expected.key_value(key));
+    if found == expected {
+        return None;
+    }
+    let words = |found: &Option<kv::KeyValue>| match found {
+        Some(found) => found.value.to_string(),
+        None => "nothing".to_owned(),
+    };
+    let value = words(&found);
+    if value != words(&expected) {
+        return Some(format!("{key} is {value}"));
+    }
+    let revision = |found: Option<kv::KeyValue>| found.map(|found| found.mod_revision);
+    let (found, expected) = (revision(found)?, revision(expected)?);
+    Some(format!(
+        "{key} was written at revision {found} rather than {expected}"
+    ))
 }
 
 #[cfg(test)]

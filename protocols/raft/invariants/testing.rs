@@ -44,6 +44,7 @@ impl State {
             incoming: None,
             asking: Vec::new(),
             lease_reads: 0,
+            confirmed: Vec::new(),
         })))
     }
 
@@ -209,10 +210,7 @@ pub(super) fn put(term: u64, value: &str) -> Entry {
     let command = Command::Apply {
         session: SessionId(Index(1)),
         sequence: 1,
-        op: kv::Op::Put {
-            key: "x".into(),
-            value: value.into(),
-        },
+        op: kv::Op::put("x", value),
     };
     Entry::new(Term(term), command)
 }
