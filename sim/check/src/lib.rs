@@ -31,6 +31,7 @@ pub mod jsonl;
 mod linearizable;
 mod model;
 pub mod models;
+pub mod transactional;
 mod verdict;
 
 pub use history::{
@@ -38,5 +39,5 @@ pub use history::{
     ProcessId, What,
 };
 pub use linearizable::{Budget, check};
-pub use model::Model;
+pub use model::{Footprint, Model, Touched};
 pub use verdict::{Blocked, Counterexample, Possible, Reason, Shown, Start, Undecided, Verdict};
