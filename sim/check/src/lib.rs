@@ -28,11 +28,14 @@
 pub mod generate;
 mod history;
 pub mod jsonl;
+pub mod leases;
 mod linearizable;
+pub mod lock;
 mod model;
 pub mod models;
 pub mod transactional;
 mod verdict;
+pub mod watch;
 
 pub use history::{
     Event, History, HistoryError, HistoryErrorKind, Operation, Outcome, Pairing, Part, Point,

@@ -12,7 +12,8 @@
 //! A *stale* read ("serializable" in etcd) is answered from the state of one member. It must be right at some revision that
 //! was committed, or on its way, when it returned; by [`Settings`], not older than a bound, or than what the same process has
 //! seen before. etcd promises neither, so that both must be asked for. A read *at a revision* must be right there;
-//! that it was "compacted" is believed.
+//! that it was "compacted" is believed. What a stale read without a revision saw of operations of unknown outcome takes the
+//! general search to decide, and is undecided if sessions are asked for as well.
 
 mod gaps;
 mod plan;
@@ -98,9 +99,15 @@ pub fn check(
     Ok(match gaps::fill(&plan, budget) {
         Filled::Order(fillers) => match stale::check(&plan, &fillers, settings) {
             Ok(()) => Verdict::Valid,
-            // The same read may be right if other operations made the revisions that nobody answered.
-            Err(why) if matches!(*why, Violation::NoSuchState { .. }) && !plan.gaps.is_empty() => {
-                Verdict::Unknown(plan.gave_up(plan.last, budget.steps))
+            // It may have seen what an operation of unknown outcome wrote, at another revision than was guessed.
+            Err(why)
+                if matches!(*why, Violation::NoSuchState { .. }) && !plan.unsure.is_empty() =>
+            {
+                if settings.sessions {
+                    Verdict::Unknown(plan.gave_up(plan.last, budget.steps))
+                } else {
+                    by_search(&model, &operations, settings, budget)
+                }
             }
             Err(why) => Verdict::Invalid(*why),
         },
