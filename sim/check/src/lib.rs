@@ -4,6 +4,10 @@
 //! [`Model`] says what the system should have been. [`check`] decides whether the history is linearizable
 //! with respect to the model, and if it is not, says why in a [`Counterexample`] that a person can read.
 //!
+//! Not everything is a history of operations on one object. What else a coordination service promises has a checker of
+//! its own, which takes a trace of what happened and says what is wrong with it: [`transactional`] (transactions, revisions, stale
+//! reads), [`watch`], [`lock`], [`leases`], [`registry`], [`balance`], [`breaker`].
+//!
 //! This crate knows no simulator: a history may come from a simulated run, from a test against a real
 //! cluster, or from a file ([`jsonl`]).
 //!
@@ -25,6 +29,8 @@
 //! ```
 #![warn(missing_docs)]
 
+pub mod balance;
+pub mod breaker;
 pub mod generate;
 mod history;
 pub mod jsonl;
@@ -33,6 +39,7 @@ mod linearizable;
 pub mod lock;
 mod model;
 pub mod models;
+pub mod registry;
 pub mod transactional;
 mod verdict;
 pub mod watch;
