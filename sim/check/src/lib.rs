@@ -4,6 +4,10 @@
 //! [`Model`] says what the system should have been. [`check`] decides whether the history is linearizable
 //! with respect to the model, and if it is not, says why in a [`Counterexample`] that a person can read.
 //!
+//! Not everything is a history of operations on one object. What else a coordination service promises has a checker of
+//! its own, which takes a trace of what happened and says what is wrong with it: [`transactional`] (transactions, revisions, stale
+//! reads), [`watch`], [`lock`], [`leases`], [`registry`], [`balance`], [`breaker`].
+//!
 //! This crate knows no simulator: a history may come from a simulated run, from a test against a real
 //! cluster, or from a file ([`jsonl`]).
 //!
@@ -25,18 +29,25 @@
 //! ```
 #![warn(missing_docs)]
 
+pub mod balance;
+pub mod breaker;
 pub mod generate;
 mod history;
 pub mod jsonl;
+pub mod leases;
 mod linearizable;
+pub mod lock;
 mod model;
 pub mod models;
+pub mod registry;
+pub mod transactional;
 mod verdict;
+pub mod watch;
 
 pub use history::{
     Event, History, HistoryError, HistoryErrorKind, Operation, Outcome, Pairing, Part, Point,
     ProcessId, What,
 };
 pub use linearizable::{Budget, check};
-pub use model::Model;
+pub use model::{Footprint, Model, Touched};
 pub use verdict::{Blocked, Counterexample, Possible, Reason, Shown, Start, Undecided, Verdict};

@@ -5,24 +5,23 @@ use std::hash::Hash;
 
 /// A sequential specification: a state machine whose operations happen one after the other.
 ///
-/// Operations with different [keys](Model::key) must not influence each other. By the locality of
-/// linearizability (Herlihy & Wing 1990) each key is then checked alone.
+/// Operations whose [footprints](Model::footprint) have no key in common must not influence each other. By the
+/// locality of linearizability (Herlihy & Wing 1990) keys that no operation touches together are then checked alone.
 pub trait Model {
     /// An operation, as invoked. Equal operations do the same in the same state.
     type Op: Eq + Hash;
     /// An answer.
     type Ret;
-    /// The state of one key. Equal states behave alike for ever.
+    /// The state of the keys that are checked together. Equal states behave alike for ever.
     type State: Clone + Eq + Hash;
-    /// The part of the system that an operation is about.
+    /// A part of the system, where it has parts.
     type Key: Ord + Display;
 
-    /// The state before the first operation, of every key.
+    /// The state before the first operation, of every group of keys that are checked together.
     fn initial(&self) -> Self::State;
 
-    /// The part of the system that `op` is about, or `None` if the model cannot be split. Equal operations
-    /// have equal keys.
-    fn key<'a>(&self, op: &'a Self::Op) -> Option<&'a Self::Key>;
+    /// What `op` reads or may write. Equal operations have equal footprints.
+    fn footprint<'a>(&self, op: &'a Self::Op) -> Footprint<'a, Self::Key>;
 
     /// The state after `op` in `state` answered `ret`, or `None` if it cannot have answered that. With the
     /// answer unknown (`ret` is `None`): the state after `op`, whatever it answers.
@@ -45,6 +44,27 @@ pub trait Model {
     /// What must hold for `op` to answer `ret`, in words: `x = 1`. Only asked where there is such a condition.
     fn needs(&self, op: &Self::Op, ret: &Self::Ret) -> String;
 
-    /// The state of `key` in words: `x is 2`.
+    /// The state in words: `x is 2`. Of a model whose operations are about one key each, `key` is that key.
     fn describe_state(&self, key: Option<&Self::Key>, state: &Self::State) -> String;
+}
+
+/// The parts of a system that an operation is about. Those of one operation are checked together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Footprint<'a, K> {
+    /// All of it: the model cannot be split.
+    Whole,
+    /// One key.
+    Key(&'a K),
+    /// Several keys.
+    Several(Vec<Touched<'a, K>>),
+}
+
+/// Keys that an operation is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touched<'a, K> {
+    /// One.
+    Key(&'a K),
+    /// All from the first to before the second, or to the last one of all. Only those count that some operation
+    /// of the history names: the others stay what they are at first.
+    Range(&'a K, Option<&'a K>),
 }

@@ -4,11 +4,11 @@ use std::fmt;
 
 /// Three values: a checker that gives up says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Verdict<Why = Counterexample> {
     /// The history satisfies the model.
     Valid,
     /// It does not, and this is why.
-    Invalid(Counterexample),
+    Invalid(Why),
     /// Undecided.
     Unknown(Reason),
 }

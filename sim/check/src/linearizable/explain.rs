@@ -5,6 +5,7 @@
 use super::partition::Entry;
 use super::reduce::{STEPS, is_illegal, reduce};
 use super::search::{Progress, Search, Used};
+use super::split::Group;
 use crate::verdict::seconds;
 use crate::{Blocked, Counterexample, Model, Operation, Outcome, Possible, Shown, Start};
 
@@ -15,11 +16,11 @@ const WHOLE_MAX: usize = 60;
 /// A start whose state is not plain to see costs as much as this many operations more to read.
 const OBSCURE: usize = 5;
 
-/// The key that failed, and what its operations are.
+/// The keys that failed, and what their operations are.
 pub(super) struct Failure<'a, 'o, M: Model> {
     pub(super) model: &'a M,
     pub(super) operations: &'o [Operation<&'a M::Op, &'a M::Ret>],
-    pub(super) key: Option<&'a M::Key>,
+    pub(super) group: &'o Group<'a, M>,
 }
 
 /// Operations without a legal order from any of the states.
@@ -32,15 +33,11 @@ struct Window<'a, M: Model> {
 }
 
 impl<'a, M: Model> Failure<'a, '_, M> {
-    /// Explains a failed search over `entries`.
-    pub(super) fn explain(
-        &self,
-        entries: &[Entry<'a, M>],
-        failed: &Search<'a, M>,
-    ) -> Counterexample {
+    /// Explains the failed search over them.
+    pub(super) fn explain(&self, failed: &Search<'a, M>) -> Counterexample {
         // The prefix that ends where the first operation returns that cannot: all later events do not matter.
         let target = failed.entries()[failed.furthest() as usize];
-        let mut prefix: Vec<Entry<'a, M>> = entries.to_vec();
+        let mut prefix: Vec<Entry<'a, M>> = self.group.entries.clone();
         prefix.retain(|entry| Some(entry.called) < target.returned);
         for entry in &mut prefix {
             entry.returned = entry.returned.filter(|_| entry.returned <= target.returned);
@@ -185,7 +182,7 @@ impl<'a, M: Model> Failure<'a, '_, M> {
         let place = |id: &u32| window.entries.iter().position(|entry| entry.id == *id);
         let blocked = self.blocked(&window, &order, &state, prefix, search);
         Counterexample {
-            key: self.key.map(M::Key::to_string),
+            key: self.group.name(),
             start: self.start(&window, prefix, search),
             operations: window
                 .entries
@@ -193,7 +190,7 @@ impl<'a, M: Model> Failure<'a, '_, M> {
                 .map(|entry| self.show(entry))
                 .collect(),
             longest: order.iter().filter_map(place).collect(),
-            state: self.model.describe_state(self.key, &state),
+            state: self.model.describe_state(self.group.only_key(), &state),
             blocked,
         }
     }
@@ -245,7 +242,7 @@ impl<'a, M: Model> Failure<'a, '_, M> {
         let states = window
             .starts
             .iter()
-            .map(|state| self.model.describe_state(self.key, state));
+            .map(|state| self.model.describe_state(self.group.only_key(), state));
         let cut = window
             .position
             .checked_sub(1)
@@ -307,17 +304,28 @@ impl<'a, M: Model> Failure<'a, '_, M> {
 
     fn show(&self, entry: &Entry<'a, M>) -> Shown {
         let operation = &self.operations[entry.id as usize];
-        let what = self.model.describe(entry.op, entry.ret);
-        let process = operation.process;
-        let from = seconds(operation.invoked.time_ns);
-        let until = match (operation.completed, &operation.outcome) {
-            (Some(at), Outcome::Ok(_)) => seconds(at.time_ns),
-            _ => " unknown".to_owned(),
-        };
-        Shown {
-            operation: entry.id as usize,
-            words: format!("{what} by {process} ({from}..{until})"),
-            optional: entry.returned.is_none(),
-        }
+        let mut shown = show(self.model, operation, entry.id as usize);
+        shown.optional = entry.returned.is_none();
+        shown
+    }
+}
+
+/// The operation with this index, as a person is to see it.
+pub(crate) fn show<M: Model>(
+    model: &M,
+    operation: &Operation<&M::Op, &M::Ret>,
+    index: usize,
+) -> Shown {
+    let (ret, until) = match (operation.completed, &operation.outcome) {
+        (Some(at), Outcome::Ok(ret)) => (Some(*ret), seconds(at.time_ns)),
+        _ => (None, " unknown".to_owned()),
+    };
+    let what = model.describe(operation.op, ret);
+    let process = operation.process;
+    let from = seconds(operation.invoked.time_ns);
+    Shown {
+        operation: index,
+        words: format!("{what} by {process} ({from}..{until})"),
+        optional: ret.is_none(),
     }
 }

@@ -7,11 +7,13 @@ mod explain;
 mod partition;
 mod reduce;
 mod search;
+mod split;
 
-use crate::{History, HistoryError, Model, Reason, Undecided, Verdict};
+use crate::{History, HistoryError, Model, Operation, Reason, Undecided, Verdict};
 use explain::Failure;
-use partition::{Entry, split};
+pub(crate) use explain::show;
 use search::{Progress, Search};
+use split::{Called, Group, split};
 
 /// How much work a check may do.
 ///
@@ -35,15 +37,14 @@ impl Default for Budget {
 const FIRST_SLICE: u64 = 100;
 
 struct Pending<'a, M: Model> {
-    key: Option<&'a M::Key>,
-    entries: Vec<Entry<'a, M>>,
+    group: Group<'a, M>,
     search: Search<'a, M>,
 }
 
 /// Whether the history is linearizable with respect to the model.
 ///
-/// Each key of the model is checked alone: linearizability is local (Herlihy & Wing 1990). A failed operation
-/// did not happen; an unknown one may take effect at any time after its invocation, or never.
+/// Keys that no operation touches together are checked alone: linearizability is local (Herlihy & Wing 1990). A
+/// failed operation did not happen; an unknown one may take effect at any time after its invocation, or never.
 ///
 /// In the usual case, few operations open at a time, the time is linear in the number of operations. The
 /// problem is NP-complete, and in the worst case the time is exponential in the number of operations open at the
@@ -58,40 +59,47 @@ pub fn check<M: Model>(
     budget: Budget,
 ) -> Result<Verdict, HistoryError> {
     let operations = history.operations()?;
-    let keys = split(model, &operations);
+    let called = |operation: &Operation<&M::Op, &M::Ret>| operation.invoked.event;
+    Ok(check_operations(model, &operations, &called, budget))
+}
+
+/// The same of operations that may take effect from the event on that `called` says, which may be another one than
+/// that of their invocation.
+pub(crate) fn check_operations<M: Model>(
+    model: &M,
+    operations: &[Operation<&M::Op, &M::Ret>],
+    called: Called<'_, M::Op, M::Ret>,
+    budget: Budget,
+) -> Verdict {
     let failure = |pending: &Pending<'_, M>| {
         Verdict::Invalid(
             Failure {
                 model,
-                operations: &operations,
-                key: pending.key,
+                operations,
+                group: &pending.group,
             }
-            .explain(&pending.entries, &pending.search),
+            .explain(&pending.search),
         )
     };
 
     let mut left = budget.steps;
     let mut slice = 0;
     let mut undecided = Vec::new();
-    for (key, entries) in keys {
-        let search = Search::new(model, &entries, model.initial());
-        let mut pending = Pending {
-            key,
-            entries,
-            search,
-        };
-        let first_slice = FIRST_SLICE * pending.entries.len() as u64;
+    for group in split(model, operations, called) {
+        let search = Search::new(model, &group.entries, model.initial());
+        let mut pending = Pending { group, search };
+        let first_slice = FIRST_SLICE * pending.group.entries.len() as u64;
         match advance(&mut pending.search, first_slice, &mut left) {
             Progress::Valid => {}
-            Progress::Invalid => return Ok(failure(&pending)),
+            Progress::Invalid => return failure(&pending),
             Progress::Paused => undecided.push(pending),
         }
         slice = slice.max(first_slice);
     }
     // What is hard is worth a closer look, and a new start.
     for pending in &mut undecided {
-        if alike::classify(model, &mut pending.entries).is_some() {
-            pending.search = Search::new(model, &pending.entries, model.initial());
+        if alike::classify(model, &mut pending.group.entries).is_some() {
+            pending.search = Search::new(model, &pending.group.entries, model.initial());
         }
     }
     while !undecided.is_empty() && left > 0 {
@@ -100,19 +108,19 @@ pub fn check<M: Model>(
         for mut pending in undecided {
             match advance(&mut pending.search, slice, &mut left) {
                 Progress::Valid => {}
-                Progress::Invalid => return Ok(failure(&pending)),
+                Progress::Invalid => return failure(&pending),
                 Progress::Paused => still.push(pending),
             }
         }
         undecided = still;
     }
     if undecided.is_empty() {
-        return Ok(Verdict::Valid);
+        return Verdict::Valid;
     }
-    Ok(Verdict::Unknown(Reason {
+    Verdict::Unknown(Reason {
         steps: budget.steps - left,
         undecided: undecided.iter().map(how_far).collect(),
-    }))
+    })
 }
 
 /// Runs a search for at most `slice` more steps, and takes them from what is left.
@@ -125,7 +133,7 @@ fn advance<M: Model>(search: &mut Search<'_, M>, slice: u64, left: &mut u64) -> 
 
 fn how_far<M: Model>(pending: &Pending<'_, M>) -> Undecided {
     Undecided {
-        key: pending.key.map(M::Key::to_string),
+        key: pending.group.name(),
         linearized: pending.search.furthest() as usize,
         operations: pending.search.required() as usize,
     }

@@ -1,8 +1,7 @@
-//! The operations of one key, arranged for the search.
+//! The operations that are checked together, arranged for the search.
 
-use crate::{Model, Operation, Outcome};
+use crate::Model;
 use rustc_hash::FxHashMap;
-use std::collections::BTreeMap;
 
 /// An operation as the search sees it.
 pub(super) struct Entry<'a, M: Model> {
@@ -36,35 +35,7 @@ impl<M: Model> Entry<'_, M> {
     }
 }
 
-/// The entries of each key, in order of invocation.
-pub(super) type Keys<'a, M> = BTreeMap<Option<&'a <M as Model>::Key>, Vec<Entry<'a, M>>>;
-
-/// Splits operations by key. Those that failed did not happen and are left out.
-pub(super) fn split<'a, M: Model>(
-    model: &M,
-    operations: &[Operation<&'a M::Op, &'a M::Ret>],
-) -> Keys<'a, M> {
-    let mut keys = Keys::<M>::new();
-    for (id, operation) in operations.iter().enumerate() {
-        let (ret, returned) = match operation.outcome {
-            Outcome::Fail => continue,
-            Outcome::Ok(ret) => (Some(ret), operation.completed.map(|at| at.event as u32)),
-            Outcome::Info => (None, None),
-        };
-        let entries = keys.entry(model.key(operation.op)).or_default();
-        entries.push(Entry {
-            op: operation.op,
-            ret,
-            called: operation.invoked.event as u32,
-            returned,
-            id: id as u32,
-            class: None,
-        });
-    }
-    keys
-}
-
-/// The operations of one key, with the windows in which they are open.
+/// The operations that are checked together, with the windows in which they are open.
 ///
 /// Operations are known by their *rank*: first the required ones, in order of return, then the optional ones,
 /// in order of call. The search moves through *positions*: at position `p` all required operations below rank

@@ -421,7 +421,8 @@ fn operations_that_are_alike_really_can_stand_in_for_each_other() {
         };
         let history = with_a_lie(&key_value(&shape, seed), 20, &(seed % 8).to_string());
         let operations = history.operations().unwrap();
-        for (_, mut entries) in split(&KeyValue, &operations) {
+        let called = |operation: &Operation<&Op, &Ret>| operation.invoked.event;
+        for Group { mut entries, .. } in split(&KeyValue, &operations, &called) {
             let alone = Search::new(&KeyValue, &entries, None).run(u64::MAX);
             alike::classify(&KeyValue, &mut entries).unwrap();
             let together = Search::new(&KeyValue, &entries, None).run(u64::MAX);

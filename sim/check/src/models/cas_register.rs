@@ -5,7 +5,7 @@
 //! the register to be absent.
 
 use super::cell::{self, Action, Answer, AnswerForm};
-use crate::Model;
+use crate::{Footprint, Model};
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
 
@@ -135,8 +135,8 @@ impl Model for CasRegister {
         None
     }
 
-    fn key<'a>(&self, _op: &'a Op) -> Option<&'a Infallible> {
-        None
+    fn footprint<'a>(&self, _op: &'a Op) -> Footprint<'a, Infallible> {
+        Footprint::Whole
     }
 
     fn step(&self, state: &Option<i64>, op: &Op, ret: Option<&Ret>) -> Option<Option<i64>> {

@@ -6,7 +6,7 @@
 //! answers `{"swapped":true}`, where `"expected":null` expects the key to be absent.
 
 use super::cell::{self, Action, Answer, AnswerForm};
-use crate::Model;
+use crate::{Footprint, Model};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -140,8 +140,8 @@ impl Model for KeyValue {
         None
     }
 
-    fn key<'a>(&self, op: &'a Op) -> Option<&'a Key> {
-        Some(op.key())
+    fn footprint<'a>(&self, op: &'a Op) -> Footprint<'a, Key> {
+        Footprint::Key(op.key())
     }
 
     fn step(&self, state: &Option<Value>, op: &Op, ret: Option<&Ret>) -> Option<Option<Value>> {

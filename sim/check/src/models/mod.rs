@@ -4,3 +4,4 @@ pub mod cas_register;
 mod cell;
 pub mod key_value;
 pub mod register;
+pub mod transactional;

@@ -3,7 +3,7 @@
 //! In JSON: `{"f":"read"}` answers `{"value":1}` or `{"value":null}`; `{"f":"write","value":1}` answers `{}`.
 
 use super::cell::{self, Action, Answer, AnswerForm};
-use crate::Model;
+use crate::{Footprint, Model};
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
 
@@ -107,8 +107,8 @@ impl Model for Register {
         None
     }
 
-    fn key<'a>(&self, _op: &'a Op) -> Option<&'a Infallible> {
-        None
+    fn footprint<'a>(&self, _op: &'a Op) -> Footprint<'a, Infallible> {
+        Footprint::Whole
     }
 
     fn step(&self, state: &Option<i64>, op: &Op, ret: Option<&Ret>) -> Option<Option<i64>> {
