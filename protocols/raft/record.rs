@@ -389,7 +389,7 @@ mod tests {
         assert_eq!(corrupt(&records, &[3, 4]).err(), Some(DiskLost::Corrupt(3)));
         let both = corrupt(&records, &[2, 4]).unwrap();
         assert_eq!(both.recovering, Some(Term(4)));
-        assert_eq!(terms(&both.log), []);
+        assert_eq!(terms(&both.log), [0_u64; 0]);
     }
 
     #[test]
