@@ -200,4 +200,25 @@ impl<'a, N: Node> Context<'a, N> {
             notes.push(words.to_string());
         }
     }
+
+    /// What a part of this node sees: the same, and its effects apart.
+    pub(crate) fn of_part<'b, P: Node>(
+        &'b mut self,
+        effects: &'b mut Vec<Effect<P>>,
+    ) -> Context<'b, P> {
+        Context {
+            id: self.id,
+            now: self.now,
+            wall_clock: self.wall_clock,
+            rng: self.rng,
+            next_sync: self.next_sync,
+            effects,
+            notes: self.notes.as_deref_mut(),
+        }
+    }
+
+    /// A part has called [`sync`](Context::sync), and has its number already.
+    pub(crate) fn synced_by_part(&mut self, id: SyncId) {
+        self.effects.push(Effect::Sync(id));
+    }
 }

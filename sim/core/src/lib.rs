@@ -49,6 +49,7 @@ mod context;
 mod id;
 mod journal;
 mod node;
+mod part;
 mod probe;
 mod ratio;
 mod seed;
@@ -59,6 +60,7 @@ pub use context::{Context, Effect};
 pub use id::{NodeId, NotANode, OpId, SyncId};
 pub use journal::{Damage, Journal};
 pub use node::{Node, Outcome, SyncError};
+pub use part::{Contains, Doings, concatenated};
 #[doc(hidden)]
 pub use probe::position as probe_position;
 pub use ratio::{NotARatio, Ratio};

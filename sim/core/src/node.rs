@@ -115,3 +115,14 @@ pub enum Outcome<Ret> {
     /// Nobody knows: it may have taken effect, may still do so at any later time, or never. A timeout is this.
     Info,
 }
+
+impl<Ret> Outcome<Ret> {
+    /// The same, with another answer in place of this one.
+    pub fn map<Other>(self, answer: impl FnOnce(Ret) -> Other) -> Outcome<Other> {
+        match self {
+            Outcome::Ok(ret) => Outcome::Ok(answer(ret)),
+            Outcome::Fail(why) => Outcome::Fail(why),
+            Outcome::Info => Outcome::Info,
+        }
+    }
+}
