@@ -10,7 +10,7 @@ use splitbrain::{LinkProfile, NodeId, Seed, Time, World, WorldConfig};
 use splitbrain_benches::clusters::{Cluster, Ours};
 #[cfg(feature = "peer")]
 use splitbrain_benches::clusters::{Every, Merged, RaftRs};
-use splitbrain_protocols::raft::{self, Peer, Settings};
+use splitbrain_protocols::raft::{self, Peer, Settings, View};
 use std::time::Duration;
 
 /// The clusters that are measured.
@@ -217,7 +217,7 @@ fn elected(servers: usize, seed: Seed) -> (f64, f64) {
     let first = until_led(&mut world);
     let settled = world.now() + Duration::from_secs(1);
     world.run_until(settled, &mut ());
-    let Some(leader) = raft::leader(&world.cluster()) else {
+    let Some(leader) = View::new(world.cluster(), Peer::server).leader() else {
         panic!("seed {seed}: the leader of a healthy cluster has gone");
     };
     world.crash(leader);
@@ -225,7 +225,9 @@ fn elected(servers: usize, seed: Seed) -> (f64, f64) {
 }
 
 fn until_led(world: &mut World<Peer>) -> f64 {
-    let led = |world: &World<Peer>| -> Option<NodeId> { raft::leader(&world.cluster()) };
+    let led = |world: &World<Peer>| -> Option<NodeId> {
+        View::new(world.cluster(), Peer::server).leader()
+    };
     let mut ms = 0;
     let mut now: Time = world.now();
     while led(world).is_none() {

@@ -8,3 +8,4 @@ pub mod discovery;
 pub mod kv;
 pub mod quorum;
 pub mod raft;
+pub mod service;

@@ -1,6 +1,6 @@
 //! What there is to run.
 
-use crate::protocols::{Bully, RaftKv};
+use crate::protocols::{Bully, RaftKv, Service};
 use splitbrain::case::{Case, ProtocolEntry};
 use splitbrain::replay::{self, Replay, ReplayError};
 use splitbrain::scenario::{self, ScenarioError};
@@ -10,8 +10,11 @@ use std::{fs, io};
 use thiserror::Error;
 
 /// Every protocol that scenarios can name. A new one is one line here.
-pub const PROTOCOLS: [ProtocolEntry; 2] =
-    [ProtocolEntry::of::<Bully>(), ProtocolEntry::of::<RaftKv>()];
+pub const PROTOCOLS: [ProtocolEntry; 3] = [
+    ProtocolEntry::of::<Bully>(),
+    ProtocolEntry::of::<RaftKv>(),
+    ProtocolEntry::of::<Service>(),
+];
 
 /// The scenario files of this folder, by name, in order.
 static SCENARIOS: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/scenarios.rs"));

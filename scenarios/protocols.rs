@@ -2,6 +2,8 @@
 
 mod bully;
 mod raft_kv;
+mod service;
 
 pub use bully::Bully;
 pub use raft_kv::RaftKv;
+pub use service::Service;

@@ -66,7 +66,7 @@ impl fmt::Display for KeyValue {
 }
 
 /// What a key is from one change to the next: live, or deleted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct State {
     /// Nothing if it is deleted, or never was.
     pub(super) value: Option<Value>,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::num::NonZeroU64;
+use std::ops::Bound::{Excluded, Unbounded};
 
 /// The name of a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -74,6 +75,8 @@ impl Lease {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Leases {
     granted: BTreeMap<LeaseId, Lease>,
+    /// The same by the number of their latest renewal.
+    by_renewal: BTreeMap<u64, LeaseId>,
     /// How many renewals there have ever been, of whatever lease.
     renewals: u64,
 }
@@ -82,6 +85,7 @@ impl Leases {
     pub(super) fn new(renewals: u64) -> Leases {
         Leases {
             granted: BTreeMap::new(),
+            by_renewal: BTreeMap::new(),
             renewals,
         }
     }
@@ -98,6 +102,12 @@ impl Leases {
         self.granted.iter().map(|(id, lease)| (*id, lease))
     }
 
+    /// Those that were granted or renewed after this renewal, the earliest first.
+    pub(super) fn renewed_after(&self, renewals: u64) -> impl Iterator<Item = (LeaseId, &Lease)> {
+        let ids = self.by_renewal.range((Excluded(renewals), Unbounded));
+        ids.filter_map(|(_, id)| Some((*id, self.get(*id)?)))
+    }
+
     /// Puts a lease as it is, without its keys.
     pub(super) fn restore(&mut self, id: LeaseId, ttl_ms: u64, remaining_ms: u64, renewals: u64) {
         let lease = Lease {
@@ -107,6 +117,7 @@ impl Leases {
             keys: BTreeSet::new(),
         };
         self.granted.insert(id, lease);
+        self.by_renewal.insert(renewals, id);
     }
 
     /// Grants a lease of this name, or of one that none has.
@@ -139,6 +150,8 @@ impl Leases {
         let lease = self.granted.get_mut(&id);
         let lease = lease.ok_or(Refusal::UnknownLease(id))?;
         self.renewals += 1;
+        self.by_renewal.remove(&lease.renewals);
+        self.by_renewal.insert(self.renewals, id);
         lease.renewals = self.renewals;
         lease.remaining_ms = remaining_ms.min(lease.ttl_ms);
         Ok(())
@@ -154,6 +167,8 @@ impl Leases {
         if waited_for.is_some_and(|renewals| renewals != lease.renewals) {
             return Err(Refusal::Renewed(id));
         }
+        let renewed = lease.renewals;
+        self.by_renewal.remove(&renewed);
         let lease = self.granted.remove(&id);
         Ok(lease.map(|lease| lease.keys).unwrap_or_default())
     }
@@ -210,7 +225,10 @@ mod tests {
             Err(Refusal::Renewed(id(1)))
         );
         let now = leases.get(id(1)).unwrap().renewals();
+        let after = |renewals| leases.renewed_after(renewals).count();
+        assert_eq!((after(0), after(before), after(now)), (1, 1, 0));
         assert_eq!(leases.remove(id(1), Some(now)), Ok(BTreeSet::new()));
+        assert_eq!(leases.renewed_after(0).count(), 0);
         assert_eq!(
             leases.checkpoint(id(1), 5),
             Err(Refusal::UnknownLease(id(1)))

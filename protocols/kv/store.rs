@@ -142,6 +142,11 @@ impl Store {
         self.leases.renewals()
     }
 
+    /// The leases that were granted or renewed after this renewal, the earliest first.
+    pub fn leases_renewed_after(&self, renewals: u64) -> impl Iterator<Item = (LeaseId, &Lease)> {
+        self.leases.renewed_after(renewals)
+    }
+
     /// The changes from this revision on, in order. Those of one revision follow each other.
     ///
     /// # Errors

@@ -1,7 +1,12 @@
 //! What servers and clients are told when they are created.
 
+use super::membership::Membership;
+use super::session::Machine;
+use super::snapshot::Snapshot;
+use crate::kv::Store;
 use serde::{Deserialize, Serialize};
 use splitbrain_core::{NodeId, Rng};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,12 +28,27 @@ pub struct Member {
     /// The voters that the cluster begins with, if this server is one of them; a spare server knows nobody until somebody
     /// adds it. Of no use to clients.
     pub founders: Arc<[NodeId]>,
+    /// How many changes of its past the [store](crate::kv::Store) of a cluster that begins keeps. Of no use to clients.
+    pub kept_changes: u64,
     /// Timeouts and bounds, [valid](Settings::validate).
     pub settings: Settings,
 }
 
+impl Member {
+    /// What a cluster begins with: a snapshot of nothing, but for its members (dissertation §4.4).
+    pub(super) fn founding_snapshot(&self) -> Snapshot {
+        let voters = self.founders.iter().copied();
+        let store = Store::keeping(self.kept_changes);
+        Snapshot {
+            membership: Arc::new(Membership::new(voters, [])),
+            machine: Machine::new(store, BTreeMap::new()),
+            ..Snapshot::default()
+        }
+    }
+}
+
 /// The configuration of `servers` servers (the first ids) and `clients` clients (the ids after them). The first
-/// [`voters`](Settings::voters) servers found the cluster.
+/// [`voters`](Settings::voters) servers found the cluster, whose store keeps nothing of its past.
 pub fn cluster(servers: usize, clients: usize, settings: Settings) -> Vec<Config> {
     let voters = settings.voters.map_or(servers, |voters| voters as usize);
     let all: Arc<[NodeId]> = (0..servers).map(NodeId::from_index).collect();
@@ -36,6 +56,7 @@ pub fn cluster(servers: usize, clients: usize, settings: Settings) -> Vec<Config
     let member = |founds: bool| Member {
         servers: all.clone(),
         founders: if founds { founders.clone() } else { [].into() },
+        kept_changes: 0,
         settings,
     };
     let servers = (0..servers).map(|index| Config::Server(member(index < voters)));

@@ -113,6 +113,7 @@ mod server;
 mod session;
 mod snapshot;
 mod transfer;
+mod view;
 
 pub use client::Client;
 pub use config::{Config, ConfigError, Member, Reads, Settings, cluster};
@@ -128,10 +129,9 @@ pub use record::{HardState, Record};
 pub use server::{Role, Server};
 pub use session::{Answer, Machine, Refusal, RequestId, Session, SessionId};
 pub use snapshot::{Part, Snapshot};
+pub use view::View;
 
-use crate::quorum::Tally;
-use splitbrain_core::{Cluster, Context, Journal, Node, NodeId, OpId, Outcome, Status, SyncId};
-use std::sync::Arc;
+use splitbrain_core::{Context, Journal, Node, NodeId, OpId, Outcome, SyncId};
 
 /// The timers of servers and clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -162,6 +162,14 @@ pub enum Peer {
 impl Peer {
     /// The server that the node is, if it is one.
     pub fn server(&self) -> Option<&Server> {
+        match self {
+            Peer::Server(server) => Some(server),
+            Peer::Client(_) => None,
+        }
+    }
+
+    /// The same, for the node that it is a part of.
+    pub fn server_mut(&mut self) -> Option<&mut Server> {
         match self {
             Peer::Server(server) => Some(server),
             Peer::Client(_) => None,
@@ -200,12 +208,7 @@ impl Node for Peer {
     fn format(config: &Config) -> Vec<Record> {
         match config {
             Config::Server(member) => {
-                let voters = member.founders.iter().copied();
-                // A cluster begins with a snapshot of nothing, but for its members (dissertation §4.4).
-                let founding = (!member.founders.is_empty()).then(|| Snapshot {
-                    membership: Arc::new(Membership::new(voters, [])),
-                    ..Snapshot::default()
-                });
+                let founding = (!member.founders.is_empty()).then(|| member.founding_snapshot());
                 record::format(founding)
             }
             Config::Client(_) => Vec::new(),
@@ -269,92 +272,4 @@ impl Node for Peer {
     fn size_bytes(message: &Message) -> usize {
         message.size_bytes()
     }
-}
-
-/// The servers that are running, by ascending id.
-fn running<'a>(cluster: &Cluster<'a, Peer>) -> impl Iterator<Item = (NodeId, &'a Server)> {
-    let view = *cluster;
-    let servers = cluster
-        .nodes()
-        .filter_map(|(id, peer)| Some((id, peer.server()?)));
-    servers.filter(move |(id, _)| view.status(*id) == Status::Up)
-}
-
-/// The running leader of the highest term: the one that the others will obey.
-pub fn leader(cluster: &Cluster<'_, Peer>) -> Option<NodeId> {
-    leading(cluster).map(|(id, _)| id)
-}
-
-/// Whether the leader of the highest term is followed by a quorum of those who vote for it: it can commit.
-pub fn is_led(cluster: &Cluster<'_, Peer>) -> bool {
-    leading(cluster).is_some_and(|(leader_id, leader)| {
-        let follows = |id| {
-            let server = cluster.node(id).and_then(Peer::server);
-            server.is_some_and(|server| {
-                server.term() == leader.term() && server.leader() == Some(leader_id)
-            })
-        };
-        let quorum = leader.membership().quorum();
-        quorum.tally(|id| Some(follows(id))) == Tally::Won
-    })
-}
-
-fn leading<'a>(cluster: &Cluster<'a, Peer>) -> Option<(NodeId, &'a Server)> {
-    running(cluster)
-        .filter(|(_, server)| server.role() == Role::Leader)
-        .max_by_key(|(_, server)| server.term())
-}
-
-/// Whether the cluster can go on, though the disks of these servers were damaged: whether enough of them have come back, or were
-/// not needed. The members are those of the log that would win an election.
-pub fn can_be_live(cluster: &Cluster<'_, Peer>, damaged: &[NodeId]) -> bool {
-    let lost = |id: NodeId| {
-        let server = cluster.node(id).and_then(Peer::server);
-        let down = cluster.status(id) == Status::Down;
-        damaged.contains(&id) && (down || server.is_some_and(Server::is_recovering))
-    };
-    let servers = cluster.nodes().filter_map(|(_, peer)| peer.server());
-    let ahead = servers.max_by_key(|server| (server.log().last_term(), server.log().last_index()));
-    ahead.is_some_and(|server| {
-        let quorum = server.membership().quorum();
-        quorum.tally(|id| Some(!lost(id))) == Tally::Won
-    })
-}
-
-/// Whether all running members follow one leader and have caught up with it, and no change of members is under way.
-///
-/// # Errors
-/// In words, what is still to happen.
-pub fn converged(cluster: &Cluster<'_, Peer>) -> Result<(), String> {
-    let Some((leader_id, leader)) = leading(cluster) else {
-        let Some((id, server)) = running(cluster).max_by_key(|(_, server)| server.term()) else {
-            return Err("no server is running".to_owned());
-        };
-        let (term, role) = (server.term(), server.role());
-        return Err(format!(
-            "no server leads; the latest term is {term}, in which {id} is a {role}"
-        ));
-    };
-    let (term, last) = (leader.term(), leader.log().last_index());
-    let (members, changed_at) = (leader.membership(), leader.membership_index());
-    if members.is_joint() || changed_at > leader.commit_index() {
-        return Err(format!(
-            "{leader_id} leads term {term}, but the members {members} are not committed"
-        ));
-    }
-    for (id, server) in running(cluster).filter(|(id, _)| members.contains(*id)) {
-        let reason = if server.term() != term {
-            format!("is in term {}", server.term())
-        } else if server.leader() != Some(leader_id) {
-            "does not know it".to_owned()
-        } else if server.log().last_index() != last {
-            format!("has a log up to {}, not {last}", server.log().last_index())
-        } else if server.last_applied() != last {
-            format!("has applied up to {}, not {last}", server.last_applied())
-        } else {
-            continue;
-        };
-        return Err(format!("{leader_id} leads term {term}, but {id} {reason}"));
-    }
-    Ok(())
 }

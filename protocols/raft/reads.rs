@@ -130,6 +130,15 @@ impl Server {
         }
     }
 
+    /// Whether it leads, as far as it knows, and knows all that earlier leaders have committed: it has committed an entry of
+    /// its own term, and applied it.
+    pub fn is_settled_leader(&self) -> bool {
+        match &self.state {
+            State::Leader(leader) => self.last_applied >= leader.term_start,
+            _ => false,
+        }
+    }
+
     /// Asks whether this server leads, as a read does: whoever has waited for the answer knows that nobody else led when it
     /// asked, and that all that was committed by then is applied here. See [`take_confirmed`](Server::take_confirmed).
     pub fn confirm_leadership(&mut self, token: u64, cx: &mut Context<'_, Peer>) {

@@ -243,11 +243,7 @@ impl Server {
         let (mut snapshot, log) = (recovered.snapshot, recovered.log);
         if snapshot.last_index == Index::ZERO {
             // What the cluster was founded with is not lost with the record that says so.
-            let founders = member.founders.iter().copied();
-            snapshot = Arc::new(Snapshot {
-                membership: Arc::new(Membership::new(founders, [])),
-                ..Snapshot::default()
-            });
+            snapshot = Arc::new(member.founding_snapshot());
         }
         if log.last_index() > Index::ZERO {
             probe!(cx, "a server restarted with entries in its log");

@@ -6,7 +6,7 @@ use splitbrain::protocol::{Given, HistoryOf, Judgement, Protocol};
 use splitbrain::scenario::ClusterSpec;
 use splitbrain::{Cluster, Invariant, NodeId, Rng};
 use splitbrain_protocols::kv::{self, Key, Value};
-use splitbrain_protocols::raft::{self, Config, Op, Peer, Ret, Settings};
+use splitbrain_protocols::raft::{self, Config, Op, Peer, Ret, Settings, View};
 use std::io;
 
 /// The key-value store replicated by Raft. Clients put, delete and compare-and-set; what one has just read it often
@@ -82,19 +82,19 @@ impl Protocol for RaftKv {
     }
 
     fn leader(cluster: Cluster<'_, Peer>) -> Option<NodeId> {
-        raft::leader(&cluster)
+        View::new(cluster, Peer::server).leader()
     }
 
     fn is_led(cluster: Cluster<'_, Peer>) -> bool {
-        raft::is_led(&cluster)
+        View::new(cluster, Peer::server).is_led()
     }
 
     fn converged(cluster: Cluster<'_, Peer>) -> Result<(), String> {
-        raft::converged(&cluster)
+        View::new(cluster, Peer::server).converged()
     }
 
     fn can_be_live(_: Given<'_, Settings>, cluster: Cluster<'_, Peer>, damaged: &[NodeId]) -> bool {
-        raft::can_be_live(&cluster, damaged)
+        View::new(cluster, Peer::server).can_be_live(damaged)
     }
 
     fn state_in_words(peer: &Peer) -> Option<String> {

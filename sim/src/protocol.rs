@@ -221,6 +221,7 @@ impl Judgement {
             Err(error) => Judgement::Unknown(format!("the history makes no sense: {error}")),
         }
     }
+
     /// Whether a part of the history is linearizable, as in [`Judgement::of`]; what contradicts each other has its places in
     /// the whole history.
     pub fn of_part<M: Model>(
@@ -228,8 +229,13 @@ impl Judgement {
         part: &Part<M::Op, M::Ret>,
         budget_steps: u64,
     ) -> Judgement {
-        let mut judgement = Judgement::of(model, &part.history, budget_steps);
-        if let Judgement::Invalid { contradiction, .. } = &mut judgement {
+        Judgement::of(model, &part.history, budget_steps).in_whole(part)
+    }
+
+    /// The same of the whole history, of what was said of a part of it.
+    #[must_use]
+    pub fn in_whole<Op, Ret>(mut self, part: &Part<Op, Ret>) -> Judgement {
+        if let Judgement::Invalid { contradiction, .. } = &mut self {
             let Contradiction {
                 operations,
                 mentioned,
@@ -238,7 +244,7 @@ impl Judgement {
                 *place = part.places[*place];
             }
         }
-        judgement
+        self
     }
 }
 

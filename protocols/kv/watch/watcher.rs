@@ -66,7 +66,8 @@ pub struct Event {
 }
 
 impl Event {
-    pub(super) fn of(change: &Change, previous: bool) -> Event {
+    /// What a change is to a watcher, which wants to know what was before or not.
+    pub fn of(change: &Change, previous: bool) -> Event {
         let key_value = change.current();
         Event {
             kind: EventKind::of(change),
@@ -80,6 +81,14 @@ impl Event {
             }),
             previous: if previous { change.previous() } else { None },
         }
+    }
+}
+
+impl Event {
+    /// How much it would take on a wire, about, in bytes.
+    pub fn size_bytes(&self) -> usize {
+        let size = |found: &KeyValue| found.key.len() + found.value.len();
+        size(&self.key_value) + self.previous.as_ref().map_or(0, size)
     }
 }
 

@@ -1,0 +1,175 @@
+//! A lease that nobody keeps alive goes.
+
+use super::super::{Peer, Settings};
+use super::Property;
+use crate::kv::{LeaseId, Store};
+use splitbrain_core::{Cluster, Node, NodeId, Status, Time};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A lease that no client holds any more goes within its time to live, and some allowance, of time in which a leader could
+/// have ended it (etcd #13294, #17132: with every change of leader it had its whole time to live again, and lived for ever).
+///
+/// Only time in which some running server decides on leases counts. The allowance: as much again for clocks that drift and
+/// commits that are slow, what [`Settings::lease_checkpoint_ms`] says and an election timeout for each change of leader, and a
+/// few seconds.
+#[derive(Debug)]
+pub struct LeaseEnds {
+    allowance: Duration,
+    per_change: Duration,
+    /// How long some server has decided on leases, up to `as_of`.
+    led: Duration,
+    as_of: Time,
+    /// The server that decides, and the term: where there are two, the later one.
+    lessor: Option<(u64, NodeId)>,
+    /// How often that has changed.
+    changes: u32,
+    /// Of every lease that some server has and nobody holds: how long had been led, and how often that had changed, when it was
+    /// last held or first seen.
+    unheld: BTreeMap<LeaseId, (Duration, u32)>,
+    /// Which leases each client holds.
+    held: BTreeMap<NodeId, Vec<LeaseId>>,
+}
+
+impl LeaseEnds {
+    /// With a leader as patient as the settings say.
+    pub fn new(settings: &Settings) -> LeaseEnds {
+        let ms = Duration::from_millis;
+        LeaseEnds {
+            allowance: ms(5_000),
+            per_change: ms(settings.lease_checkpoint_ms + 2 * settings.raft.election_ms_max),
+            led: Duration::ZERO,
+            as_of: Time::ZERO,
+            lessor: None,
+            changes: 0,
+            unheld: BTreeMap::new(),
+            held: BTreeMap::new(),
+        }
+    }
+
+    /// Time has gone on, and whoever decided then has decided since.
+    fn goes_on(&mut self, now: Time) {
+        if self.lessor.is_some() {
+            self.led += now.since(self.as_of);
+        }
+        self.as_of = now;
+    }
+
+    fn decides(&mut self, lessor: Option<(u64, NodeId)>) {
+        if self.lessor != lessor {
+            self.lessor = lessor;
+            self.changes += 1;
+        }
+    }
+
+    fn holds(&mut self, client: NodeId, leases: Vec<LeaseId>) {
+        if leases.is_empty() {
+            self.held.remove(&client);
+        } else {
+            self.held.insert(client, leases);
+        }
+    }
+
+    fn check_store(&mut self, store: &Store) -> Result<(), String> {
+        let mark = (self.led, self.changes);
+        self.unheld.retain(|id, _| store.lease(*id).is_some());
+        for (id, lease) in store.leases() {
+            if self.held.values().flatten().any(|held| *held == id) {
+                self.unheld.remove(&id);
+                continue;
+            }
+            let (since, changes) = *self.unheld.entry(id).or_insert(mark);
+            let changes = self.changes - changes;
+            let ttl = Duration::from_millis(lease.ttl_ms());
+            let limit = 2 * ttl + self.allowance + changes * self.per_change;
+            let lived = self.led.saturating_sub(since);
+            if lived > limit {
+                return Err(format!(
+                    "lease {id} of {}ms is still there, though nobody has kept it alive for {}ms in which it could have ended, \
+                     {changes} changes of leader included",
+                    lease.ttl_ms(),
+                    lived.as_millis()
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Property for LeaseEnds {
+    fn property(&self) -> &'static str {
+        "lease-ends"
+    }
+
+    fn check<N: Node>(
+        &mut self,
+        cluster: Cluster<'_, N>,
+        touched: NodeId,
+        part: fn(&N) -> Option<&Peer>,
+    ) -> Result<(), String> {
+        self.goes_on(cluster.now);
+        match cluster.node(touched).and_then(part) {
+            Some(Peer::Client(client)) => {
+                self.holds(touched, client.held().map(|(id, _)| id).collect());
+            }
+            None => self.holds(touched, Vec::new()),
+            Some(Peer::Server(_)) => {}
+        }
+        let lessors = cluster.nodes().filter_map(|(id, node)| {
+            let server = part(node)?.server()?;
+            let decides = server.is_lessor() && cluster.status(id) == Status::Up;
+            decides.then(|| (server.raft().term().0, id, server))
+        });
+        let latest = lessors.max_by_key(|(term, _, _)| *term);
+        self.decides(latest.map(|(term, id, _)| (term, id)));
+        match latest {
+            Some((_, id, server)) if id == touched => self.check_store(server.store()),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kv::Op;
+
+    fn lease() -> LeaseId {
+        LeaseId::new(7).unwrap()
+    }
+
+    #[test]
+    fn a_lease_that_nobody_holds_does_not_live_for_ever() {
+        let (server, client) = (NodeId::from_index(0), NodeId::from_index(3));
+        let at = Time::from_secs;
+        let mut store = Store::new();
+        store.apply(&Op::LeaseGrant {
+            lease: Some(lease()),
+            ttl_ms: 3_000,
+        });
+        let mut property = LeaseEnds::new(&Settings::default());
+        property.decides(Some((1, server)));
+        property.holds(client, vec![lease()]);
+        property.goes_on(at(100));
+        assert_eq!(property.check_store(&store), Ok(()));
+        property.holds(client, vec![]);
+        assert_eq!(property.check_store(&store), Ok(()));
+        // Twice three seconds, and five.
+        property.goes_on(at(111));
+        assert_eq!(property.check_store(&store), Ok(()));
+        // Nobody could have ended it, and then somebody begins anew.
+        property.decides(None);
+        property.goes_on(at(200));
+        property.decides(Some((2, server)));
+        property.goes_on(at(203));
+        assert_eq!(property.check_store(&store), Ok(()));
+        property.goes_on(at(207));
+        assert_eq!(
+            property.check_store(&store).unwrap_err(),
+            "lease l7 of 3000ms is still there, though nobody has kept it alive for 18000ms in which it could have ended, \
+             2 changes of leader included"
+        );
+        store.apply(&Op::LeaseRevoke { lease: lease() });
+        assert_eq!(property.check_store(&store), Ok(()));
+    }
+}

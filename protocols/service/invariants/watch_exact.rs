@@ -1,0 +1,198 @@
+//! A watch is told of every change once, in order, whole revisions at a time.
+
+use super::super::{Delivery, Peer};
+use super::Property;
+use super::history_equal::Committed;
+use crate::kv::Revision;
+use crate::kv::watch::Event;
+use splitbrain_core::{Cluster, Node, NodeId};
+use std::collections::BTreeMap;
+
+/// What a client is told of the changes after one revision and up to another is what was committed there, no more and no less,
+/// and goes on where the last one ended. That is all of what etcd promises of watches: *ordered*, *unique*, *reliable*,
+/// *atomic* (nothing of a revision is left for later), *resumable* (whatever server it went on with) and *bookmarkable* (a
+/// notification of progress speaks of what has been told).
+#[derive(Debug, Default)]
+pub struct WatchExact {
+    committed: Committed,
+    /// Where each server was when it was last looked at.
+    seen: BTreeMap<NodeId, Revision>,
+    /// How many deliveries of each client have been checked.
+    checked: BTreeMap<NodeId, u64>,
+}
+
+impl WatchExact {
+    fn check_delivery(&self, client: NodeId, delivery: &Delivery) -> Result<(), String> {
+        let Delivery {
+            keys,
+            after,
+            through,
+            events,
+        } = delivery;
+        let told = format!("{client} was told of {keys} after {after} up to {through}");
+        if *through > self.committed.end() {
+            let end = self.committed.end();
+            return Err(format!(
+                "{told}, but no server is further than {end} (bookmarkable)"
+            ));
+        }
+        let Some(committed) = self.committed.between(*after, *through, keys) else {
+            return Ok(());
+        };
+        let mut committed = committed.peekable();
+        let mut last: Option<&Event> = None;
+        for event in events {
+            if committed
+                .next_if(|change| Event::of(change, false) == **event)
+                .is_some()
+            {
+                last = Some(event);
+                continue;
+            }
+            let what = format!(
+                "{} at {}",
+                event.key_value.key, event.key_value.mod_revision
+            );
+            let guarantee = match last {
+                Some(last) if *last == **event => "unique",
+                Some(last) if last.key_value.mod_revision > event.key_value.mod_revision => {
+                    "ordered"
+                }
+                _ if event.key_value.mod_revision <= *after => "unique",
+                _ => match committed.peek() {
+                    Some(missed) => {
+                        let missed = format!("{} at {}", missed.key(), missed.revision());
+                        return Err(format!(
+                            "{told}: {what} came, and {missed} did not (reliable)"
+                        ));
+                    }
+                    None => "no such change was committed",
+                },
+            };
+            return Err(format!("{told}: {what} ({guarantee})"));
+        }
+        match committed.next() {
+            Some(missed) => {
+                let same =
+                    last.is_some_and(|last| last.key_value.mod_revision == missed.revision());
+                let guarantee = if same { "atomic" } else { "reliable" };
+                Err(format!(
+                    "{told}: {} at {} is missing ({guarantee})",
+                    missed.key(),
+                    missed.revision()
+                ))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Property for WatchExact {
+    fn property(&self) -> &'static str {
+        "watch"
+    }
+
+    fn check<N: Node>(
+        &mut self,
+        cluster: Cluster<'_, N>,
+        touched: NodeId,
+        part: fn(&N) -> Option<&Peer>,
+    ) -> Result<(), String> {
+        match cluster.node(touched).and_then(part) {
+            Some(Peer::Server(server)) => {
+                let store = server.store();
+                let before = self.seen.insert(touched, store.revision());
+                // That servers differ is for another property to say.
+                let _ = self.committed.learn(before.unwrap_or_default(), store);
+                Ok(())
+            }
+            Some(Peer::Client(client)) => {
+                let (count, deliveries) = client.delivered();
+                let checked = self.checked.insert(touched, count).unwrap_or_default();
+                if count == checked {
+                    return Ok(());
+                }
+                let mut deliveries = deliveries.iter();
+                deliveries.try_for_each(|delivery| self.check_delivery(touched, delivery))
+            }
+            None => {
+                self.seen.remove(&touched);
+                self.checked.remove(&touched);
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::history_equal::tests::store;
+    use super::*;
+    use crate::kv::{Change, KeyRange, Op, Transaction};
+    use std::sync::Arc;
+
+    /// At revision 2 x, at 3 y, at 4 both x and y.
+    fn property() -> (WatchExact, Vec<Change>) {
+        let mut store = store(&[("x", "1"), ("y", "2")]);
+        let both = Transaction {
+            then: vec![Op::put("x", "3"), Op::put("y", "4")],
+            ..Transaction::default()
+        };
+        store.apply(&Op::Transaction(Arc::new(both)));
+        let mut property = WatchExact::default();
+        property.committed.learn(Revision::ZERO, &store).unwrap();
+        let changes = store.changes_since(Revision::FIRST.next());
+        let changes = changes.unwrap().cloned().collect();
+        (property, changes)
+    }
+
+    fn told(after: u64, through: u64, events: &[&Change]) -> Result<(), String> {
+        let delivery = Delivery {
+            keys: Arc::new(KeyRange::all()),
+            after: Revision(after),
+            through: Revision(through),
+            events: events
+                .iter()
+                .map(|change| Arc::new(Event::of(change, false)))
+                .collect(),
+        };
+        property()
+            .0
+            .check_delivery(NodeId::from_index(4), &delivery)
+    }
+
+    #[test]
+    fn whatever_is_not_as_committed_is_named() {
+        let (_, changes) = property();
+        let [a, b, c, d] = &changes[..] else {
+            panic!("{changes:?}")
+        };
+        assert_eq!(told(1, 4, &[a, b, c, d]), Ok(()));
+        assert_eq!(told(2, 3, &[b]), Ok(()));
+        assert_eq!(told(4, 4, &[]), Ok(()));
+        for (after, through, events, guarantee) in [
+            (
+                1,
+                5,
+                vec![a, b, c, d],
+                "no server is further than 4 (bookmarkable)",
+            ),
+            (1, 3, vec![b], "y at 3 came, and x at 2 did not (reliable)"),
+            (1, 3, vec![a], "y at 3 is missing (reliable)"),
+            (1, 4, vec![a, b, c], "y at 4 is missing (atomic)"),
+            (1, 3, vec![a, a, b], "x at 2 (unique)"),
+            (2, 3, vec![a, b], "x at 2 (unique)"),
+            (
+                1,
+                4,
+                vec![a, b, d, c],
+                "y at 4 came, and x at 4 did not (reliable)",
+            ),
+            (1, 4, vec![a, b, c, a, d], "x at 2 (ordered)"),
+            (1, 2, vec![a, b], "y at 3 (no such change was committed)"),
+        ] {
+            let error = told(after, through, &events).unwrap_err();
+            assert!(error.ends_with(guarantee), "{error}");
+        }
+    }
+}
