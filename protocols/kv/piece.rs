@@ -5,12 +5,11 @@ use super::history::{Change, History};
 use super::key_value::State;
 use super::lease::Leases;
 use super::{Key, LeaseId, Revision, Store};
+use std::fmt;
 
 /// A small part of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// What there is one of. Always the first.
-    Header(Header),
     /// A lease. Its keys say that they go with it.
     Lease {
         /// Which one.
@@ -28,8 +27,8 @@ pub enum Piece {
     Key(Key, Box<State>),
 }
 
-/// What there is one of in a store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What there is one of in a store: without it, its pieces are of no use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header {
     revision: Revision,
     compacted: Revision,
@@ -44,7 +43,6 @@ impl Piece {
     /// How much its keys and values take, in bytes; of a lease, all of it.
     pub fn size_bytes(&self) -> usize {
         match self {
-            Piece::Header(_) => 0,
             Piece::Lease { .. } => 32,
             Piece::Change(change) => change.size_bytes(),
             Piece::Key(key, state) => key.len() + state.value().map_or(0, |value| value.len()),
@@ -52,17 +50,33 @@ impl Piece {
     }
 }
 
+impl fmt::Display for Piece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Piece::Lease { lease, .. } => write!(f, "lease {lease}"),
+            Piece::Change(change) => write!(f, "{} at {}", change.key(), change.revision()),
+            Piece::Key(key, state) => {
+                write!(f, "{key}={}", state.value().map_or("", |value| value))
+            }
+        }
+    }
+}
+
 impl Store {
-    /// All of it, in an order in which it can be put together again.
-    pub fn pieces(&self) -> impl Iterator<Item = Piece> {
-        let header = Header {
+    /// What there is one of.
+    pub fn header(&self) -> Header {
+        Header {
             revision: self.revision,
             compacted: self.compacted,
             keeps: self.keeps,
             sequence: self.sequence,
             renewals: self.leases.renewals(),
             begin: self.history.begin(),
-        };
+        }
+    }
+
+    /// All else, in an order in which it can be [put together](Store::assemble) again.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece> {
         let leases = self.leases.iter().map(|(id, lease)| Piece::Lease {
             lease: id,
             ttl_ms: lease.ttl_ms,
@@ -73,27 +87,19 @@ impl Store {
         let changes = changes.map(|change| Piece::Change(Box::new(change.clone())));
         let live = self.keys.iter().filter(|(_, state)| state.is_live());
         let keys = live.map(|(key, state)| Piece::Key(key.clone(), Box::new(state.clone())));
-        std::iter::once(Piece::Header(header))
-            .chain(leases)
-            .chain(changes)
-            .chain(keys)
+        leases.chain(changes).chain(keys)
     }
-}
 
-/// Of all pieces of a store, in their order.
-impl FromIterator<Piece> for Store {
-    fn from_iter<I: IntoIterator<Item = Piece>>(pieces: I) -> Store {
-        let mut store = Store::new();
+    /// The store with this header and all these pieces, in their order.
+    pub fn assemble(header: Header, pieces: impl IntoIterator<Item = Piece>) -> Store {
+        let mut store = Store::keeping(header.keeps);
+        store.revision = header.revision;
+        store.compacted = header.compacted;
+        store.sequence = header.sequence;
+        store.leases = Leases::new(header.renewals);
+        store.history = History::starting_at(header.begin);
         for piece in pieces {
             match piece {
-                Piece::Header(header) => {
-                    store.revision = header.revision;
-                    store.compacted = header.compacted;
-                    store.keeps = header.keeps;
-                    store.sequence = header.sequence;
-                    store.leases = Leases::new(header.renewals);
-                    store.history = History::starting_at(header.begin);
-                }
                 Piece::Lease {
                     lease,
                     ttl_ms,
@@ -147,8 +153,8 @@ mod tests {
     fn a_store_is_the_sum_of_its_pieces() {
         let store = store();
         let pieces: Vec<Piece> = store.pieces().collect();
-        assert_eq!(pieces.len(), 1 + 1 + 6 + 3);
-        let mut again: Store = pieces.into_iter().collect();
+        assert_eq!(pieces.len(), 1 + 6 + 3);
+        let mut again = Store::assemble(store.header(), pieces);
         assert_eq!(again, store);
         assert_eq!(again.len(), 3);
         // And it goes on as the other does.
@@ -182,8 +188,20 @@ mod tests {
         for left_out in 0..pieces.len() {
             let mut fewer = pieces.clone();
             fewer.remove(left_out);
-            let other: Store = fewer.into_iter().collect();
+            let other = Store::assemble(store.header(), fewer);
             assert_ne!(other, store, "without {:?}", pieces[left_out]);
+        }
+        for change in [
+            |header: &mut Header| header.revision.0 += 1,
+            |header: &mut Header| header.compacted.0 += 1,
+            |header: &mut Header| header.keeps += 1,
+            |header: &mut Header| header.sequence += 1,
+            |header: &mut Header| header.renewals += 1,
+            |header: &mut Header| header.begin += 1,
+        ] {
+            let mut header = store.header();
+            change(&mut header);
+            assert_ne!(Store::assemble(header, pieces.clone()), store);
         }
     }
 }

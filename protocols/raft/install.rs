@@ -71,7 +71,9 @@ impl Server {
             .incoming
             .take()
             .filter(|incoming| incoming.is(last_index, last_term))
-            .unwrap_or_else(|| Incoming::new(last_index, last_term, request.membership));
+            .unwrap_or_else(|| {
+                Incoming::new(last_index, last_term, request.membership, request.store)
+            });
         let taken = incoming.take(request.offset, request.parts);
         if !taken {
             probe!(cx, "a chunk of a snapshot came twice or too early");

@@ -176,6 +176,8 @@ pub struct InstallSnapshot {
     pub last_term: Term,
     /// The members at that index.
     pub membership: Arc<Membership>,
+    /// What there is one of in the store at that index.
+    pub store: kv::Header,
     /// How many parts come before these.
     pub offset: usize,
     /// Parts of the state.

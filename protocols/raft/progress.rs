@@ -47,8 +47,7 @@ struct Installing {
 
 impl Installing {
     fn chunk(&self, settings: &Settings) -> Chunk {
-        // The first part is small, and comes on top.
-        let most = settings.snapshot_parts_per_chunk as usize + usize::from(self.offset == 0);
+        let most = settings.snapshot_parts_per_chunk as usize;
         let end = self.parts.len().min(self.offset + most);
         Chunk {
             snapshot: self.snapshot.clone(),
@@ -353,12 +352,12 @@ mod tests {
         // Another snapshot's, the same again, more than there is, a late refusal, a late match.
         progress.received(Index(6), 2);
         progress.received(Index(7), 0);
-        progress.received(Index(7), 5);
+        progress.received(Index(7), 4);
         progress.conflicted(refused(9, None, 3), &leader);
         progress.matched(Index(2));
         assert_eq!(offset(progress.next_chunk(&settings)), None);
-        progress.received(Index(7), 3);
-        assert_eq!(offset(progress.next_chunk(&settings)), Some((3, true)));
+        progress.received(Index(7), 2);
+        assert_eq!(offset(progress.next_chunk(&settings)), Some((2, true)));
         // The follower has crashed, and begins anew.
         progress.received(Index(7), 0);
         assert_eq!(offset(progress.next_chunk(&settings)), Some((0, false)));

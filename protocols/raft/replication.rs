@@ -275,6 +275,7 @@ fn install_snapshot(says: Says, chunk: Chunk) -> Message {
         last_index: chunk.snapshot.last_index,
         last_term: chunk.snapshot.last_term,
         membership: chunk.snapshot.membership.clone(),
+        store: chunk.snapshot.machine.store().header(),
         offset: chunk.offset,
         parts: chunk.parts,
         done: chunk.done,

@@ -181,7 +181,7 @@ fn chunk(m: &InstallSnapshot) -> String {
     for part in &m.parts {
         text.push_str(", ");
         match part {
-            Part::Value(key, value) => text.extend([key.as_ref(), "=", value.as_ref()]),
+            Part::Store(piece) => text.push_str(&piece.to_string()),
             Part::Session(session, _) => text.extend(["session ", &session.to_string()]),
         }
     }
@@ -254,7 +254,11 @@ fn request_words(request: &Request) -> String {
             sequence,
             op,
         } => format!("{session}#{sequence} {op}"),
-        Request::Read { key, .. } => format!("read {key}"),
+        Request::Read {
+            op: kv::Op::Get { key },
+            ..
+        } => format!("read {key}"),
+        Request::Read { op, .. } => format!("read: {op}"),
         Request::ChangeMembers { target, .. } => format!("change members to {target}"),
         Request::TransferLeadership { to, .. } => format!("transfer leadership to {to}"),
     }

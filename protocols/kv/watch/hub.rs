@@ -540,7 +540,7 @@ mod tests {
         for nth in 1..9 {
             put(&mut store, "a", &nth.to_string());
         }
-        let leapt: Store = store.pieces().collect();
+        let leapt = Store::assemble(store.header(), store.pieces());
         let told = words(&hub.poll(&leapt, 100));
         assert_eq!(
             told,
