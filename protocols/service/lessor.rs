@@ -52,14 +52,26 @@ pub struct Terms {
     pub checkpoint_every: Duration,
 }
 
+const MILLION: u128 = 1_000_000;
+
 impl Terms {
     /// How long a leader waits, by its clock, until a client that counts `remaining` by its own has certainly ended: if the
     /// leader's clock is as fast as may be, and the client's as slow.
     pub fn patience(self, remaining: Duration) -> Duration {
-        const MILLION: u128 = 1_000_000;
-        let drift = u128::from(self.clock_drift_ppm_max).min(MILLION - 1);
+        let drift = self.drift();
         let nanos = (remaining.as_nanos() * (MILLION + drift)).div_ceil(MILLION - drift);
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    /// The other way round: what a client still counts, at most, when a leader is to wait for so long.
+    fn remaining(self, patience: Duration) -> Duration {
+        let drift = self.drift();
+        let nanos = (patience.as_nanos() * (MILLION - drift)).div_ceil(MILLION + drift);
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    fn drift(self) -> u128 {
+        u128::from(self.clock_drift_ppm_max).min(MILLION - 1)
     }
 }
 
@@ -74,8 +86,9 @@ impl Lessor {
         self.leases.is_empty()
     }
 
-    /// Begins to watch over a lease that has this much to go, or begins anew.
-    pub fn begin(
+    /// Begins to watch over a lease that has this much to go, and may have been kept alive before or not: a leader that has
+    /// just come to lead does not know. How much remains is soon to be written down, in case it does not lead for long.
+    pub fn take_over(
         &mut self,
         id: LeaseId,
         ttl: Duration,
@@ -83,12 +96,23 @@ impl Lessor {
         now: Time,
         terms: Terms,
     ) {
+        let due_at = now + terms.checkpoint_every;
+        self.set(id, ttl, now + terms.patience(remaining), due_at);
+    }
+
+    /// The lease lives, and has this much to go. Who keeps it alive does so three times in its time to live, and there is
+    /// nothing to be written down until that was missed.
+    fn lives(&mut self, id: LeaseId, ttl: Duration, remaining: Duration, now: Time, terms: Terms) {
+        let due_at = now + terms.checkpoint_every.max(ttl / 2);
+        self.set(id, ttl, now + terms.patience(remaining), due_at);
+    }
+
+    fn set(&mut self, id: LeaseId, ttl: Duration, ends_at: Time, due_at: Time) {
         self.forget(id);
-        let ends_at = now + terms.patience(remaining);
         let lease = Lease {
             ttl,
             ends_at,
-            due_at: ends_at.min(now + terms.checkpoint_every),
+            due_at: ends_at.min(due_at),
         };
         self.leases.insert(id, lease);
         self.agenda.insert((lease.due_at, id));
@@ -110,7 +134,7 @@ impl Lessor {
             .get(&id)
             .is_none_or(|known| known.ends_at < ends_at)
         {
-            self.begin(id, ttl, remaining, now, terms);
+            self.lives(id, ttl, remaining, now, terms);
         }
     }
 
@@ -122,7 +146,7 @@ impl Lessor {
             return None;
         }
         let ttl = lease.ttl;
-        self.begin(id, ttl, ttl, now, terms);
+        self.lives(id, ttl, ttl, now, terms);
         Some(ttl)
     }
 
@@ -153,7 +177,7 @@ impl Lessor {
         }
         self.agenda.remove(&(due_at, id));
         let lease = self.leases.get_mut(&id)?;
-        let remaining = lease.ends_at.since(now);
+        let remaining = terms.remaining(lease.ends_at.since(now));
         let due = if remaining.is_zero() {
             lease.due_at = now + again;
             Due::Expire(id)
@@ -192,7 +216,7 @@ mod tests {
         let mut lessor = Lessor::default();
         for (id, ttl) in leases {
             let ttl = seconds(*ttl);
-            lessor.begin(lease(*id), ttl, ttl, Time::ZERO, TERMS);
+            lessor.take_over(lease(*id), ttl, ttl, Time::ZERO, TERMS);
         }
         lessor
     }
@@ -245,7 +269,7 @@ mod tests {
         );
         // Its successor begins with that, and not anew.
         let mut second = Lessor::default();
-        second.begin(lease(1), seconds(10), seconds(6), at(5), TERMS);
+        second.take_over(lease(1), seconds(10), seconds(6), at(5), TERMS);
         assert_eq!(
             all_due(&mut second, 9),
             [Due::Checkpoint(lease(1), seconds(2))]
@@ -263,6 +287,11 @@ mod tests {
         lessor.keep_alive(lease(1), at(5), TERMS);
         lessor.renewed(lease(1), seconds(10), seconds(6), at(6), TERMS);
         assert_eq!(
+            all_due(&mut lessor, 9),
+            [],
+            "it was kept alive a while ago only"
+        );
+        assert_eq!(
             all_due(&mut lessor, 14),
             [Due::Checkpoint(lease(1), seconds(1))]
         );
@@ -278,8 +307,9 @@ mod tests {
         };
         // A tenth too fast against a tenth too slow: 11/9.
         assert_eq!(terms.patience(seconds(9)), seconds(11));
+        assert_eq!(terms.remaining(seconds(11)), seconds(9));
         let mut lessor = Lessor::default();
-        lessor.begin(lease(1), seconds(3), seconds(3), Time::ZERO, terms);
+        lessor.take_over(lease(1), seconds(3), seconds(3), Time::ZERO, terms);
         let almost = Time::ZERO + Duration::from_millis(3_666);
         assert_eq!(lessor.due(almost, AGAIN, terms), None);
         let over = Time::ZERO + Duration::from_millis(3_667);

@@ -220,7 +220,7 @@ impl Server {
             if lease.remaining_ms() < lease.ttl_ms() {
                 probe!(cx, "a new leader began with what remained of a lease");
             }
-            lessor.begin(id, ttl(lease), remaining(lease), now, terms);
+            lessor.take_over(id, ttl(lease), remaining(lease), now, terms);
         }
         let renewals = store.lease_renewals();
         self.leading = Some(Leading {
@@ -369,7 +369,8 @@ impl Server {
                     probe!(cx, "a leader wrote down how much remained of a lease");
                     kv::Op::LeaseCheckpoint {
                         lease: lease_id,
-                        remaining_ms: remaining.as_millis() as u64,
+                        // Rounded up: no lease is to be cut short.
+                        remaining_ms: remaining.as_nanos().div_ceil(1_000_000) as u64,
                     }
                 }
             };

@@ -11,10 +11,11 @@ use splitbrain_protocols::kv::{
 use splitbrain_protocols::raft::{self, View};
 use splitbrain_protocols::service::{self, Config, Op, Peer, Ret, Settings};
 use std::io;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 /// The key-value store with transactions, leases and watches, replicated by Raft. No value is written twice, so that every
-/// read tells which write it saw.
+/// read tells which write it saw, and every operation is one of those that are answered with a revision.
 ///
 /// Keys that go with a lease are apart from the others (`e1`, `e2`, ..): they also go when nobody asks for it.
 #[derive(Clone, Copy, Debug)]
@@ -68,10 +69,11 @@ impl Protocol for Service {
         }
         let keys = given.workload.keys.get();
         let key = |rng: &mut Rng| key(rng.index(keys));
-        let value: Value = nth.to_string().into();
         match given.workload.special(rng) {
             None => {}
-            Some("transaction") => return Op::Kv(transaction(key(rng), None, key(rng), nth)),
+            Some("transaction") => {
+                return Op::Kv(transaction(key(rng), None, Some(key(rng)), nth));
+            }
             Some("range") => return Op::Kv(range(keys, rng)),
             Some("delete-range") => {
                 let first = rng.index(keys);
@@ -81,7 +83,7 @@ impl Protocol for Service {
                 });
             }
             Some("stale") => {
-                let read = kv::Op::Get { key: key(rng) };
+                let read = get(key(rng));
                 return Op::Stale { read };
             }
             Some("watch") => return watch(None, rng),
@@ -101,31 +103,26 @@ impl Protocol for Service {
         }
         let draw = rng.below(100);
         Op::Kv(match previous {
-            Some((Op::Kv(kv::Op::Get { key: seen }), Ret::Kv(kv::Ret::Value(found))))
-                if draw < 50 =>
-            {
-                if draw < 15 {
-                    transaction(seen.clone(), found.clone(), key(rng), nth)
-                } else {
-                    kv::Op::CompareAndSet {
-                        key: seen.clone(),
-                        expected: found.clone(),
-                        value,
-                    }
-                }
+            Some((Op::Kv(kv::Op::Range(range)), Ret::Kv(kv::Ret::Range(found)))) if draw < 50 => {
+                let seen = range.keys.start().clone();
+                let value = found.keys.first().map(|found| found.value.clone());
+                let other = (draw < 15).then(|| key(rng));
+                transaction(seen, value, other, nth)
             }
-            _ if draw < 60 => kv::Op::Get { key: key(rng) },
-            _ if draw < 93 => kv::Op::put(key(rng), value),
-            _ => kv::Op::Delete { key: key(rng) },
+            _ if draw < 60 => get(key(rng)),
+            _ if draw < 93 => put(key(rng), nth, None),
+            _ => kv::Op::DeleteRange {
+                keys: KeyRange::Key(key(rng)),
+                previous: false,
+            },
         })
     }
 
     fn final_operations(given: Given<'_, Settings>) -> Vec<Op> {
-        let get = |number| Op::Kv(kv::Op::Get { key: key(number) });
-        let all = Range::of(KeyRange::Prefix("k".into()));
+        let all = Range::of(KeyRange::all());
         let range = Op::Kv(kv::Op::Range(Arc::new(all)));
-        (0..given.workload.keys.get())
-            .map(get)
+        let keys = 0..given.workload.keys.get();
+        keys.map(|number| Op::Kv(get(key(number))))
             .chain([range])
             .collect()
     }
@@ -186,20 +183,18 @@ fn next(nth: u64, op: &Op, ret: &Ret, rng: &mut Rng) -> Option<Op> {
             Some(watch(Some(*through), rng))
         }
         (Op::Changes { .. }, Ret::Compacted(from)) => Some(watch(Some(*from), rng)),
-        (Op::Hold { lease, .. }, Ret::Held) => Some(Op::Kv(kv::Op::Put {
-            key: format!("e{}", 1 + rng.below(3)).into(),
-            value: nth.to_string().into(),
-            lease: Some(*lease),
-            previous: false,
-        })),
+        (Op::Hold { lease, .. }, Ret::Held) => {
+            let key = format!("e{}", 1 + rng.below(3)).into();
+            Some(Op::Kv(put(key, nth, Some(*lease))))
+        }
         (
             Op::Kv(kv::Op::Put {
                 lease: Some(lease), ..
             }),
             _,
-        ) => match rng.below(4) {
-            0 => Some(Op::Abandon { lease: *lease }),
-            1 => Some(Op::Kv(kv::Op::LeaseRevoke { lease: *lease })),
+        ) => match rng.below(10) {
+            0..5 => Some(Op::Abandon { lease: *lease }),
+            5..8 => Some(Op::Kv(kv::Op::LeaseRevoke { lease: *lease })),
             // It is held on to, until the client crashes or cannot be reached for long.
             _ => None,
         },
@@ -215,17 +210,33 @@ fn watch(after: Option<Revision>, rng: &mut Rng) -> Op {
     }
 }
 
-/// If the key has that value: writes it, and another one. Otherwise reads both.
-fn transaction(key: Key, found: Option<Value>, other: Key, nth: u64) -> kv::Op {
+/// A read of one key that is answered with a revision.
+fn get(key: Key) -> kv::Op {
+    kv::Op::Range(Arc::new(Range::of(KeyRange::Key(key))))
+}
+
+/// A write that is answered with a revision.
+fn put(key: Key, nth: u64, lease: Option<LeaseId>) -> kv::Op {
+    kv::Op::Put {
+        key,
+        value: nth.to_string().into(),
+        lease,
+        previous: true,
+    }
+}
+
+/// If the key has that value: writes it, and perhaps another one. Otherwise reads them.
+fn transaction(key: Key, found: Option<Value>, other: Option<Key>, nth: u64) -> kv::Op {
     let compare = match found {
         Some(value) => Compare::key(key.clone(), Relation::Equal, Operand::Value(value)),
         None => Compare::missing(key.clone()),
     };
     let mut then = vec![kv::Op::put(key.clone(), nth.to_string())];
-    if other != key {
-        then.push(kv::Op::put(other.clone(), format!("{nth}'")));
+    if let Some(other) = other.clone().filter(|other| *other != key) {
+        then.push(kv::Op::put(other, format!("{nth}'")));
     }
-    let otherwise = [key, other].map(|key| kv::Op::Get { key }).to_vec();
+    let read = |key| kv::Op::Get { key };
+    let otherwise = [key].into_iter().chain(other).map(read).collect();
     kv::Op::Transaction(Arc::new(Transaction {
         compare: vec![compare],
         then,
@@ -237,7 +248,7 @@ fn transaction(key: Key, found: Option<Value>, other: Key, nth: u64) -> kv::Op {
 fn range(keys: usize, rng: &mut Rng) -> kv::Op {
     let mut range = Range::of(KeyRange::Prefix("k".into()));
     if rng.below(3) == 0 {
-        range.limit = std::num::NonZeroU64::new(rng.between(1..=keys as u64));
+        range.limit = NonZeroU64::new(rng.between(1..=keys as u64));
     }
     kv::Op::Range(Arc::new(range))
 }

@@ -1,4 +1,8 @@
 //! What clients did to the store, in the words of the checker's model.
+//!
+//! All answers have revisions, which say in which order the store did what it did, so that the check takes little more than
+//! reading. Whatever changes the store must be in the history for that, and so must be what nobody asks for: that a lease runs
+//! out. It is an operation of unknown outcome, possible from when its key was put.
 
 use super::Service;
 use splitbrain::check::models::transactional::{
@@ -6,13 +10,15 @@ use splitbrain::check::models::transactional::{
     Transaction,
 };
 use splitbrain::check::transactional::{self, Settings, Violation};
-use splitbrain::check::{Budget, Part, Verdict, jsonl};
+use splitbrain::check::{Budget, Event, History, Part, ProcessId, Verdict, What, jsonl};
 use splitbrain::protocol::{Contradiction, HistoryOf, Judgement};
-use splitbrain_protocols::kv::{self, KeyRange, Operand};
+use splitbrain_protocols::kv::{self, Key, KeyRange, LeaseId, Operand, Value};
 use splitbrain_protocols::service::{Op, Ret};
+use std::collections::BTreeMap;
 use std::io;
 
-/// Whether the operations on the store are linearizable, and each stale read is right at some moment before it returned.
+/// Whether the operations on the store are strictly serializable, in the order of their revisions, and each stale read is right
+/// at its revision.
 pub(super) fn judge(history: &HistoryOf<Service>, budget_steps: u64) -> Judgement {
     let part = checkable(history);
     let budget = Budget {
@@ -37,18 +43,104 @@ pub(super) fn write(history: &HistoryOf<Service>, out: &mut dyn io::Write) -> io
     jsonl::write(&checkable(history).history, out)
 }
 
-/// Operations on keys that go with no lease. The others also go when nobody asks for it, and are watched by invariants, as
-/// watches are. Revisions count both, and are left out for that.
+/// The processes to which leases that run out belong have the numbers from here on: no client has.
+const NOBODY: u64 = 1 << 32;
+
+/// The history as it is translated.
+struct Translated {
+    part: Part<Checked, CheckedRet>,
+    /// The key that was put under each lease, and its value, which no other put has.
+    leased: BTreeMap<LeaseId, (Key, Value)>,
+    /// Whether the operation that each process is at, or was at last, is translated.
+    is_in: BTreeMap<ProcessId, bool>,
+}
+
 fn checkable(history: &HistoryOf<Service>) -> Part<Checked, CheckedRet> {
-    let part = history.clone().only(|op| match op {
-        Op::Kv(op) => checked(&op),
-        Op::Stale { read } => match action(&read)? {
-            Action::Read(query) => Some(Checked::Stale(query)),
-            _ => None,
+    let mut translated = Translated {
+        part: Part {
+            history: History::new(),
+            places: Vec::new(),
         },
-        Op::Hold { .. } | Op::Abandon { .. } | Op::Changes { .. } => None,
-    });
-    part.map(|op| op, checked_ret)
+        leased: BTreeMap::new(),
+        is_in: BTreeMap::new(),
+    };
+    let mut place = 0;
+    for event in history.events() {
+        match &event.what {
+            What::Invoke(op) => {
+                translated.invoke(event.time_ns, event.process, op, place);
+                place += 1;
+            }
+            what => {
+                if translated.is_in.get(&event.process) == Some(&true) {
+                    translated.complete(event.time_ns, event.process, what);
+                }
+            }
+        }
+    }
+    translated.part
+}
+
+impl Translated {
+    fn invoke(&mut self, time_ns: u64, process: ProcessId, op: &Op, place: usize) {
+        let checked = match op {
+            Op::Kv(kv::Op::LeaseRevoke { lease }) => {
+                self.leased.get(lease).map(|(key, value)| ends(key, value))
+            }
+            Op::Kv(op) => checked(op),
+            Op::Stale { read } => match action(read) {
+                Some(Action::Read(query)) => Some(Checked::Stale(query)),
+                _ => None,
+            },
+            Op::Hold { .. } | Op::Abandon { .. } | Op::Changes { .. } => None,
+        };
+        self.is_in.insert(process, checked.is_some());
+        let Some(checked) = checked else {
+            return;
+        };
+        self.part.history.invoke(time_ns, process, checked);
+        self.part.places.push(place);
+        if let Op::Kv(kv::Op::Put {
+            key,
+            value,
+            lease: Some(lease),
+            ..
+        }) = op
+        {
+            let nobody = ProcessId(NOBODY + place as u64);
+            self.part.history.invoke(time_ns, nobody, ends(key, value));
+            self.part.places.push(place);
+            self.leased.insert(*lease, (key.clone(), value.clone()));
+        }
+    }
+
+    fn complete(&mut self, time_ns: u64, process: ProcessId, what: &What<Op, Ret>) {
+        let what = match what {
+            // It was not done, and never will be.
+            What::Ok(Ret::Kv(kv::Ret::Refused(_))) | What::Fail => What::Fail,
+            What::Ok(ret) => What::Ok(checked_ret(ret)),
+            What::Info => What::Info,
+            What::Invoke(_) => return,
+        };
+        self.part.history.push(Event {
+            time_ns,
+            process,
+            what,
+        });
+    }
+}
+
+/// A lease ends: the key that was put under it is removed, if nobody has written it since.
+fn ends(key: &Key, value: &Value) -> Checked {
+    Checked::Transaction(Transaction {
+        compare: vec![Compare {
+            key: key.clone(),
+            is: Relation::Equal,
+            target: Target::Value(value.clone()),
+        }],
+        then: vec![Action::Delete { key: key.clone() }],
+        otherwise: Vec::new(),
+    })
 }
 
 fn checked(op: &kv::Op) -> Option<Checked> {
@@ -86,12 +178,7 @@ fn action(op: &kv::Op) -> Option<Action> {
             limit: range.limit.map(Into::into),
             count_only: range.shows == kv::Shows::Count,
         }),
-        kv::Op::Put {
-            key,
-            value,
-            lease: None,
-            ..
-        } => Action::Put {
+        kv::Op::Put { key, value, .. } => Action::Put {
             key: key.clone(),
             value: value.clone(),
         },
@@ -141,16 +228,29 @@ fn compare(compare: &kv::Compare) -> Option<Compare> {
     })
 }
 
-fn checked_ret(ret: Ret) -> CheckedRet {
-    let answer = match ret {
-        Ret::Kv(ret) | Ret::Stale(ret, _) => answer(&ret),
+fn checked_ret(ret: &Ret) -> CheckedRet {
+    let (revision, answer) = match ret {
+        Ret::Kv(ret) => (revision(ret), answer(ret)),
+        Ret::Stale(ret, revision) => (Some(*revision), answer(ret)),
         Ret::Held | Ret::Abandoned | Ret::Changes { .. } | Ret::Compacted(_) => {
             unreachable!("an answer to an operation that was left out")
         }
     };
     CheckedRet {
-        revision: None,
+        revision: revision.map(|revision| revision.0),
         answer,
+    }
+}
+
+/// The revision that an answer speaks of.
+fn revision(ret: &kv::Ret) -> Option<kv::Revision> {
+    match ret {
+        kv::Ret::Put(put) => Some(put.revision),
+        kv::Ret::Range(found) => Some(found.revision),
+        kv::Ret::DeletedRange(deleted) => Some(deleted.revision),
+        kv::Ret::Transaction(done) => Some(done.revision),
+        kv::Ret::Revoked { revision, .. } => Some(*revision),
+        _ => None,
     }
 }
 
@@ -164,7 +264,7 @@ fn answer(ret: &kv::Ret) -> Answer {
             entries: found
                 .keys
                 .iter()
-                .map(|found| (found.key.clone(), Item::plain(&found.value)))
+                .map(|found| (found.key.clone(), item(found)))
                 .collect(),
             count: None,
         },
@@ -173,7 +273,20 @@ fn answer(ret: &kv::Ret) -> Answer {
             succeeded: done.succeeded,
             answers: done.rets.iter().map(answer).collect(),
         },
+        kv::Ret::Revoked { keys, .. } => Answer::Transaction {
+            succeeded: *keys > 0,
+            answers: vec![Answer::Deleted(1); usize::from(*keys > 0)],
+        },
         // The store does not refuse what the model allows.
         refused => unreachable!("{refused} is no answer to an operation that is checked"),
+    }
+}
+
+fn item(found: &kv::KeyValue) -> Item {
+    Item {
+        version: Some(found.version),
+        create_revision: Some(found.create_revision.0),
+        mod_revision: Some(found.mod_revision.0),
+        ..Item::plain(&found.value)
     }
 }
