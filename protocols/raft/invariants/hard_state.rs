@@ -4,6 +4,7 @@ use super::seen::{Holds, News, Seen};
 use super::{Peer, PerNode, depends, server};
 use crate::raft::{HardState, Role, Server, Term};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
+use std::collections::BTreeSet;
 
 /// A server's term never decreases, and it votes for one candidate in each (§5.1, §5.2), crashes or not: what others count
 /// is on its disk (Figure 2, "updated on stable storage before responding to RPCs"). `MonotonicTermProp` and
@@ -15,6 +16,8 @@ use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
 pub struct VotesDurable {
     seen: Seen,
     nodes: PerNode<Held>,
+    /// Every vote that was ever seen, durable or not: in which term, whose, and for whom.
+    cast: BTreeSet<(Term, NodeId, NodeId)>,
 }
 
 /// What a node was last seen to hold.
@@ -49,10 +52,12 @@ impl VotesDurable {
         }
     }
 
-    /// Whether a server has voted for that candidate in that term, durably; or has gone on to a later one.
+    /// Whether a server has voted for that candidate in that term, durably; it may have gone on to a later one since.
     fn has_voted(&self, voter: NodeId, candidate: NodeId, term: Term) -> Holds {
+        let cast = self.cast.contains(&(term, voter, candidate));
         let grants = |state: HardState| {
-            state.term > term || (state.term == term && state.voted_for == Some(candidate))
+            (state.term > term && cast)
+                || (state.term == term && state.voted_for == Some(candidate))
         };
         match self.nodes.get(voter) {
             Some(seen) if grants(seen.durable) => Holds::Yes,
@@ -124,6 +129,11 @@ impl Invariant<Peer> for VotesDurable {
             durable: server.durable_hard_state(),
         };
         let before = std::mem::replace(seen, now);
+        if let Some(candidate) = now.state.voted_for
+            && before.state != now.state
+        {
+            self.cast.insert((now.state.term, touched, candidate));
+        }
         // After a crash its disk speaks for it.
         let earlier = if before.is_up {
             before.state
@@ -193,12 +203,22 @@ mod tests {
             observe_all(&mut invariant, &[candidate.clone(), voter])
         };
         assert_eq!(with(voter.clone()), Ok(()));
-        assert_eq!(with(State::follower(4)), Ok(()));
-        let violation = with(voter.durably(2, None)).unwrap_err();
+        let violation = with(voter.clone().durably(2, None)).unwrap_err();
         assert_eq!(
             violation.to_string(),
             "hard-state: n1 counts a vote of n2 in term 3, but on the disk of n2 is term 2 and no vote"
         );
+        // Who has gone on to a later term has voted in the earlier one, or has not.
+        let went_on = State::follower(4);
+        assert!(with(went_on.clone()).is_err());
+        let mut invariant = VotesDurable::default();
+        for (first, second) in [
+            (State::down(), voter),
+            (State::down(), went_on.clone()),
+            (candidate, went_on),
+        ] {
+            assert_eq!(observe_all(&mut invariant, &[first, second]), Ok(()));
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! | `committed-on-quorum` | §5.3, dissertation §4.3 | `ReplicationInv`, `QuorumLogInv` | `committed_on_quorum.rs` |
 //! | `match-index` | Figure 2 | `MonotonicMatchIndexProp`, `MatchIndexBoundedByLogInv` | `match_index.rs` |
 //! | `hard-state` | §5.1, §5.2, Figure 2 | `MonotonicTermProp`, `LeaderVotesQuorum` | `hard_state.rs` |
+//! | `log-terms` | §5.3, dissertation appendix B | `MonoLogInv` | `log_terms.rs` |
 //! | `one-uncommitted-membership` | dissertation §4.1, §4.3 | | `one_uncommitted_membership.rs` |
 //! | `membership-matches-log` | §6, dissertation §4.1 | | `membership_matches_log.rs` |
 //! | `check-quorum` | dissertation §6.2 | | `check_quorum.rs` |
@@ -41,6 +42,7 @@ mod leader_append_only;
 mod leader_completeness;
 mod lease_exclusivity;
 mod log_matching;
+mod log_terms;
 mod match_index;
 mod membership_matches_log;
 mod one_uncommitted_membership;
@@ -63,6 +65,7 @@ pub use leader_append_only::LeaderAppendOnly;
 pub use leader_completeness::LeaderCompleteness;
 pub use lease_exclusivity::LeaseExclusivity;
 pub use log_matching::LogMatching;
+pub use log_terms::LogTerms;
 pub use match_index::MatchIndex;
 pub use membership_matches_log::MembershipMatchesLog;
 pub use one_uncommitted_membership::OneUncommittedMembership;
@@ -97,6 +100,7 @@ pub fn all() -> Vec<Box<dyn Invariant<Peer>>> {
         Box::new(SessionAtMostOnce::new(&seen, &replay)),
         Box::new(AppliedStateEqual::new(&seen, &replay)),
         Box::new(SnapshotEqualsReplay::new(&seen, &replay)),
+        Box::new(LogTerms::new(&seen)),
     ]
 }
 
