@@ -49,14 +49,18 @@ fn put(c: &mut Criterion) {
                 Op::Put { key, value, .. } => map.insert(key.clone(), value.clone()),
                 _ => None,
             };
-            ops.iter().for_each(|op| drop(insert(op)));
+            for op in &ops {
+                insert(op);
+            }
             let mut turn = ops.iter().cycle();
             b.iter(|| turn.next().map(&mut insert));
         });
         for (name, keeps) in [("no past", 0), ("10,000 changes", KEPT_CHANGES)] {
             group.bench_function(BenchmarkId::new(name, count), |b| {
                 let mut store = Store::keeping(keeps);
-                ops.iter().for_each(|op| drop(store.apply(op)));
+                for op in &ops {
+                    store.apply(op);
+                }
                 apply_in_turn(b, &mut store, &ops);
             });
         }
@@ -150,12 +154,15 @@ fn leases(c: &mut Criterion) {
     });
 }
 
+/// What the watcher of this number watches.
+type Watched = fn(usize) -> KeyRange;
+
 /// A put, and everybody who is to be told of it.
 fn watch(c: &mut Criterion) {
     let mut group = c.benchmark_group("watch fan-out");
     for watchers in [1, 100, 10_000_usize] {
         let put = Op::put(key(0), "value");
-        let ranges: [(&str, fn(usize) -> KeyRange); 4] = [
+        let ranges: [(&str, Watched); 4] = [
             ("one key", |_| KeyRange::Key(key(0))),
             ("a prefix", |_| KeyRange::Prefix("service/".into())),
             ("an interval", |nth| {
