@@ -1,14 +1,13 @@
 //! The store by itself: what an operation costs, and whether that grows with the store; and its watchers.
 
-use criterion::{
-    BatchSize, BenchmarkId, Criterion, Throughput, black_box, criterion_group, criterion_main,
-};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use splitbrain_protocols::kv::watch::{Hub, Watch};
 use splitbrain_protocols::kv::{
     Compare, KEPT_CHANGES, Key, KeyRange, LeaseId, Op, Operand, Range, Relation, Revision, Store,
     Transaction, Value,
 };
 use std::collections::BTreeMap;
+use std::hint::black_box;
 use std::num::NonZeroU64;
 
 fn key(number: usize) -> Key {
@@ -20,10 +19,10 @@ fn keys(count: usize) -> Vec<Key> {
     (0..count).map(|nth| key(nth * 7919 % count)).collect()
 }
 
-fn filled(keys: usize, keeps: u64) -> Store {
+fn filled(keys: &[Key], keeps: u64) -> Store {
     let mut store = Store::keeping(keeps);
-    for nth in 0..keys {
-        store.apply(&Op::put(key(nth), "value"));
+    for key in keys {
+        store.apply(&Op::put(key.clone(), "value"));
     }
     store
 }
@@ -50,13 +49,18 @@ fn put(c: &mut Criterion) {
                 Op::Put { key, value, .. } => map.insert(key.clone(), value.clone()),
                 _ => None,
             };
-            ops.iter().for_each(|op| drop(insert(op)));
+            for op in &ops {
+                insert(op);
+            }
             let mut turn = ops.iter().cycle();
             b.iter(|| turn.next().map(&mut insert));
         });
         for (name, keeps) in [("no past", 0), ("10,000 changes", KEPT_CHANGES)] {
             group.bench_function(BenchmarkId::new(name, count), |b| {
-                let mut store = filled(count, keeps);
+                let mut store = Store::keeping(keeps);
+                for op in &ops {
+                    store.apply(op);
+                }
                 apply_in_turn(b, &mut store, &ops);
             });
         }
@@ -67,8 +71,9 @@ fn put(c: &mut Criterion) {
 fn read(c: &mut Criterion) {
     let mut group = c.benchmark_group("read");
     for count in [1_000, 10_000, 100_000, 1_000_000] {
-        let store = filled(count, KEPT_CHANGES);
-        let gets: Vec<Op> = keys(count).into_iter().map(|key| Op::Get { key }).collect();
+        let keys = keys(count);
+        let store = filled(&keys, KEPT_CHANGES);
+        let gets: Vec<Op> = keys.into_iter().map(|key| Op::Get { key }).collect();
         let mut turn = gets.iter().cycle();
         group.bench_function(BenchmarkId::new("get", count), |b| {
             b.iter(|| turn.next().map(|op| store.read(op)));
@@ -100,8 +105,8 @@ fn read(c: &mut Criterion) {
 fn transaction(c: &mut Criterion) {
     let mut group = c.benchmark_group("transaction");
     for count in [1_000, 10_000, 100_000, 1_000_000] {
-        let mut store = filled(count, KEPT_CHANGES);
         let keys = keys(count);
+        let mut store = filled(&keys, KEPT_CHANGES);
         let pairs = keys.iter().zip(keys.iter().skip(1));
         let transaction = |(one, other): (&Key, &Key)| {
             let as_read = Operand::Value("value".into());
@@ -149,12 +154,15 @@ fn leases(c: &mut Criterion) {
     });
 }
 
+/// What the watcher of this number watches.
+type Watched = fn(usize) -> KeyRange;
+
 /// A put, and everybody who is to be told of it.
 fn watch(c: &mut Criterion) {
     let mut group = c.benchmark_group("watch fan-out");
     for watchers in [1, 100, 10_000_usize] {
         let put = Op::put(key(0), "value");
-        let ranges: [(&str, fn(usize) -> KeyRange); 4] = [
+        let ranges: [(&str, Watched); 4] = [
             ("one key", |_| KeyRange::Key(key(0))),
             ("a prefix", |_| KeyRange::Prefix("service/".into())),
             ("an interval", |nth| {
@@ -184,7 +192,7 @@ fn watch(c: &mut Criterion) {
 fn clone(c: &mut Criterion) {
     let mut group = c.benchmark_group("clone");
     for (name, keeps) in [("no past", 0), ("10,000 changes", KEPT_CHANGES)] {
-        let mut store = filled(1_000, keeps);
+        let mut store = filled(&keys(1_000), keeps);
         for op in puts(1_000).iter().cycle().take(20_000) {
             store.apply(op);
         }

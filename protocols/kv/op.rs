@@ -72,7 +72,7 @@ pub enum Op {
         /// Which one.
         revision: Revision,
     },
-    /// Keeps so many changes from now on, about: when there are more, the store compacts itself. With none, only what is now
+    /// Keeps so many changes from now on: when there are an eighth more, or 128, the store compacts itself. With none, only what is now
     /// can be read. It is an operation, as all servers must forget the same.
     Keep {
         /// How many.

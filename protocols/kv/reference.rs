@@ -59,6 +59,9 @@ impl Reference {
         if self.keeps == 0 {
             self.compacted = now;
         }
+        if kept(self) <= self.keeps + (self.keeps / 8).min(128) {
+            return;
+        }
         while kept(self) > self.keeps && self.compacted.max(1) + 1 < now {
             self.compacted = self.compacted.max(1) + 1;
         }
@@ -603,7 +606,7 @@ proptest! {
 
     #[test]
     fn the_store_does_what_the_plain_one_does(
-        keeps in prop::sample::select(vec![0, 1, 3, 10, 1000_u64]),
+        keeps in prop::sample::select(vec![0, 1, 3, 10, 24, 1000_u64]),
         ops in prop::collection::vec(op(), 1..60),
     ) {
         let (mut store, mut reference) = (Store::keeping(keeps), Reference::keeping(keeps));
