@@ -7,9 +7,9 @@
 //! |---|---|---|
 //! | who writes, or reads | linearizable: as if there were one store, and each operation happened at one moment | `raft`, `kv` |
 //! | who reads [stale](Op::Stale) | some state that there was, of some server | `server.rs` |
-//! | who holds a lease | its keys are there as long as [`Client::assured_until`] says, by the holder's own clock | `lessor.rs`, `holding.rs` |
+//! | who holds a lease | its keys are there as long as [`Client::assured_until`] says, by the holder's own clock | `lessor.rs`, `client/` |
 //! | everybody else | keys of a lease that nobody keeps alive go, at most its time to live and a little later | `lessor.rs` |
-//! | who [watches](Op::Changes) | every change after a revision, once, in order, those of a revision together; or that it was compacted | `watches.rs`, `stream.rs` |
+//! | who [watches](Op::Changes) | every change after a revision, once, in order, those of a revision together; or that it was compacted | `watches.rs`, `client/` |
 //!
 //! # Where is what
 //!
@@ -17,21 +17,19 @@
 //! |---|---|
 //! | `Range`, `Put`, `DeleteRange`, `Txn`, `Compact` | [`kv::Op`](crate::kv::Op) |
 //! | `serializable` | [`Op::Stale`] |
-//! | `LeaseGrant` with `LeaseKeepAlive`, `lease.Lessor`, checkpoints | [`Op::Hold`], `lessor.rs`, `server.rs`, `holding.rs` |
-//! | `Watch`, progress notifications, `WithRequireLeader` | [`Op::Changes`], `watches.rs`, `stream.rs` |
+//! | `LeaseGrant` with `LeaseKeepAlive`, `lease.Lessor`, checkpoints | [`Op::Hold`], `lessor.rs`, `server.rs`, `client/leases.rs` |
+//! | `Watch`, progress notifications, `WithRequireLeader` | [`Op::Changes`], `watches.rs`, `client/` |
 //!
 //! A [`Client`] is a node that others contain: the recipes for locks and elections, and service discovery.
 
 mod client;
 mod config;
-mod holding;
 pub mod invariants;
 mod lessor;
 mod message;
 mod op;
 mod probes;
 mod server;
-mod stream;
 mod watches;
 
 pub use client::{Client, Delivery};

@@ -4,8 +4,8 @@
 //! server must remember it, and takes only what follows what it has got: whatever is lost, doubled or late on the way
 //! makes no difference.
 
-use super::message::Events;
-use super::op::WatchKeys;
+use super::super::message::Events;
+use super::super::op::WatchKeys;
 use crate::kv::Revision;
 use splitbrain_core::{OpId, Time};
 use std::collections::VecDeque;
