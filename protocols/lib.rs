@@ -8,4 +8,5 @@ pub mod discovery;
 pub mod kv;
 pub mod quorum;
 pub mod raft;
+pub mod registry;
 pub mod service;

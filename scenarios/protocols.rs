@@ -2,8 +2,10 @@
 
 mod bully;
 mod raft_kv;
+mod registry;
 mod service;
 
 pub use bully::Bully;
 pub use raft_kv::RaftKv;
+pub use registry::Registry;
 pub use service::Service;

@@ -42,7 +42,7 @@ pub use message::{
 pub use op::{Op, Ret, WatchKeys};
 pub use server::Server;
 
-use crate::raft;
+use crate::{kv, raft};
 use splitbrain_core::{
     Cluster, Contains, Context, Journal, Node, NodeId, OpId, Outcome, SyncError, SyncId,
 };
@@ -91,6 +91,16 @@ impl Peer {
         match self {
             Peer::Server(_) => None,
             Peer::Client(client) => Some(client),
+        }
+    }
+
+    /// Proposes an operation on the store that no client has asked for, for whatever the server is a part of, if it is one and
+    /// [decides](Server::is_lessor) at present; whether it did. That it is committed is not certain, and nobody is told: it
+    /// shows in the store.
+    pub fn propose_own(&mut self, op: kv::Op, cx: &mut Context<'_, Peer>) -> bool {
+        match self {
+            Peer::Server(server) if server.is_lessor() => server.propose(op, cx),
+            _ => false,
         }
     }
 }

@@ -379,13 +379,15 @@ impl Server {
         self.set_lease_timer(cx);
     }
 
-    fn propose(&mut self, op: kv::Op, cx: &mut Context<'_, Peer>) {
+    /// Proposes something that no client has asked for. If it cannot be proposed now, it is due again.
+    pub(super) fn propose(&mut self, op: kv::Op, cx: &mut Context<'_, Peer>) -> bool {
+        let mut is_proposed = false;
         self.with_raft(cx, |raft, cx| {
             if let Some(server) = raft.server_mut() {
-                // If it cannot be proposed now, it is due again.
-                let _ = server.propose_own(op, cx);
+                is_proposed = server.propose_own(op, cx);
             }
         });
+        is_proposed
     }
 
     fn set_lease_timer(&self, cx: &mut Context<'_, Peer>) {

@@ -1,0 +1,323 @@
+//! What the leading server knows of the instances that it asks: how they are, what is written of them, and what is to be done.
+
+use super::entry::{check_of, if_unchanged, node_of, status_of, with_status};
+use super::message::{Probe, Probed};
+use crate::discovery::Instance;
+use crate::discovery::health::{Health, Status};
+use crate::kv::{Key, KeyValue, Op, Revision};
+use splitbrain_core::{NodeId, Rng, Time};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// The checks of one reign: a new leader begins anew with what is written, and asks everybody at once.
+#[derive(Clone, Debug)]
+pub(super) struct Checks {
+    term: u64,
+    by_key: BTreeMap<Key, Check>,
+    /// The same by the time at which something is to be done for them: exactly one for each of `by_key`.
+    agenda: BTreeSet<(Time, Key)>,
+}
+
+#[derive(Clone, Debug)]
+struct Check {
+    node: NodeId,
+    instance: Instance,
+    /// When the entry was last written.
+    seen: Revision,
+    /// What is written.
+    written: Status,
+    health: Health,
+    /// What was last proposed comes to nothing if it is not seen by then.
+    proposed_until: Time,
+    due_at: Time,
+}
+
+/// What is to be done for an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Ask it.
+    Ask(NodeId, Probe),
+    /// Write down how it is.
+    Write(Status, Op),
+    /// Remove it: it has been critical for long.
+    Remove(Op),
+}
+
+impl Checks {
+    pub(super) fn new(term: u64) -> Checks {
+        Checks {
+            term,
+            by_key: BTreeMap::new(),
+            agenda: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn term(&self) -> u64 {
+        self.term
+    }
+
+    /// All that are known.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.by_key.keys()
+    }
+
+    /// What the store has at a key now.
+    pub(super) fn learn(&mut self, key: &Key, found: Option<&KeyValue>, now: Time, rng: &mut Rng) {
+        let found = found.filter(|found| found.lease.is_none());
+        let instance = found.and_then(|found| Instance::decode(key, &found.value).ok());
+        let asked = instance.and_then(|instance| {
+            let node = node_of(instance.address())?;
+            Some((check_of(&instance)?, node, instance))
+        });
+        let before = self.by_key.remove(key);
+        if let Some(before) = &before {
+            self.agenda.remove(&(before.due_at, key.clone()));
+        }
+        let (Some((settings, node, instance)), Some(found)) = (asked, found) else {
+            return;
+        };
+        let written = status_of(&instance);
+        // Whoever is registered anew at another place, or is checked in another way, is another one.
+        let same = before.filter(|before| {
+            before.node == node && check_of(&before.instance).as_ref() == Some(&settings)
+        });
+        let mut health = match same {
+            Some(before) => before.health,
+            None => Health::new(&settings, now, rng),
+        };
+        health.set_maintenance(written == Status::Maintenance, now);
+        let check = Check {
+            node,
+            instance,
+            seen: found.mod_revision,
+            written,
+            health,
+            proposed_until: now,
+            due_at: now,
+        };
+        self.agenda.insert((now, key.clone()));
+        self.by_key.insert(key.clone(), check);
+    }
+
+    /// An instance has answered; whether that counts.
+    pub(super) fn answered(&mut self, answer: &Probed, now: Time) -> bool {
+        let Probed { probe, report } = answer;
+        if probe.term != self.term {
+            return false;
+        }
+        let Some(check) = self.by_key.get_mut(&probe.key) else {
+            return false;
+        };
+        let counts = check.health.answered(probe.attempt, *report, now);
+        self.agenda.remove(&(check.due_at, probe.key.clone()));
+        check.due_at = now;
+        self.agenda.insert((now, probe.key.clone()));
+        counts
+    }
+
+    /// When there is something to do next.
+    pub(super) fn next_due(&self) -> Option<Time> {
+        self.agenda.first().map(|(due_at, _)| *due_at)
+    }
+
+    /// Whoever asks was away for a while: what was not answered meanwhile says nothing.
+    pub(super) fn resume(&mut self, now: Time) {
+        for check in self.by_key.values_mut() {
+            check.health.resume(now);
+        }
+    }
+
+    /// The next thing to do that is due by now. What is proposed comes again after `again`, unless it is seen in the store.
+    pub(super) fn due(&mut self, now: Time, again: Duration) -> Option<Due> {
+        loop {
+            let (due_at, key) = self.agenda.first().filter(|(due_at, _)| *due_at <= now)?;
+            let (due_at, key) = (*due_at, key.clone());
+            self.agenda.remove(&(due_at, key.clone()));
+            let check = self.by_key.get_mut(&key)?;
+            let due = check.due(&key, self.term, now, again);
+            // At the same instant once more, if there was something: there may be more.
+            check.due_at = if due.is_some() {
+                now
+            } else {
+                check.next_due(now)
+            };
+            self.agenda.insert((check.due_at, key));
+            if due.is_some() {
+                return due;
+            }
+        }
+    }
+}
+
+impl Check {
+    fn due(&mut self, key: &Key, term: u64, now: Time, again: Duration) -> Option<Due> {
+        if let Some(attempt) = self.health.tick(now) {
+            let key = key.clone();
+            return Some(Due::Ask(self.node, Probe { key, term, attempt }));
+        }
+        if now < self.proposed_until {
+            return None;
+        }
+        if self.health.removal().is_some_and(|removal| removal <= now) {
+            self.proposed_until = now + again;
+            let delete = Op::Delete { key: key.clone() };
+            return Some(Due::Remove(if_unchanged(key, self.seen, delete)));
+        }
+        let status = self.health.status();
+        if status == self.written {
+            return None;
+        }
+        self.proposed_until = now + again;
+        let instance = with_status(&self.instance, status).ok()?;
+        let put = Op::put(key.clone(), instance.encode());
+        Some(Due::Write(status, if_unchanged(key, self.seen, put)))
+    }
+
+    /// After `now`.
+    fn next_due(&self, now: Time) -> Time {
+        let is_other = self.health.status() != self.written;
+        let removal = self.health.removal();
+        let proposed = [
+            is_other.then_some(self.proposed_until),
+            removal.map(|removal| removal.max(self.proposed_until)),
+            self.health.deadline(),
+        ];
+        let next = proposed.into_iter().flatten().min();
+        let soonest = now + Duration::from_millis(1);
+        next.unwrap_or(soonest).max(soonest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::entry::{address_of, with_check};
+    use super::*;
+    use crate::discovery::health::{Attempt, CheckKind, CheckSettings, ProbeSettings, Report};
+    use crate::kv::Store;
+    use splitbrain_core::{Purpose, Seed};
+
+    const AGAIN: Duration = Duration::from_millis(300);
+
+    fn instance() -> Instance {
+        let check = CheckSettings {
+            kind: CheckKind::Probe(ProbeSettings {
+                interval_ms: 1_000,
+                timeout_ms: 500,
+                rise: 1,
+                fall: 2,
+                ..ProbeSettings::default()
+            }),
+            deregister_after_ms: Some(3_000),
+        };
+        let instance = Instance::new("web", "n7", address_of(NodeId::from_index(6)), 80).unwrap();
+        let instance = with_check(&instance, &check).unwrap();
+        with_status(&instance, Status::Critical).unwrap()
+    }
+
+    struct Registry {
+        store: Store,
+        checks: Checks,
+        rng: Rng,
+    }
+
+    impl Registry {
+        fn new() -> Registry {
+            Registry {
+                store: Store::keeping(99),
+                checks: Checks::new(4),
+                rng: Seed(1).stream(Purpose::User(0)),
+            }
+        }
+
+        fn apply(&mut self, op: &Op, now: u64) {
+            self.store.apply(op);
+            let key = instance().key();
+            let found = self.store.key_value(&key);
+            let now = Time::from_millis(now);
+            self.checks.learn(&key, found.as_ref(), now, &mut self.rng);
+        }
+
+        /// Everything that is due, and done at once.
+        fn due(&mut self, now: u64) -> Vec<Due> {
+            let mut all = Vec::new();
+            while let Some(due) = self.checks.due(Time::from_millis(now), AGAIN) {
+                if let Due::Write(_, op) | Due::Remove(op) = &due {
+                    self.apply(op, now);
+                }
+                all.push(due);
+            }
+            all
+        }
+
+        fn answer(&mut self, term: u64, attempt: u64, now: u64) -> bool {
+            let probe = Probe {
+                key: instance().key(),
+                term,
+                attempt: Attempt(attempt),
+            };
+            let report = Report::Passing;
+            let answer = Probed { probe, report };
+            self.checks.answered(&answer, Time::from_millis(now))
+        }
+
+        fn status(&self) -> Option<Status> {
+            let key = instance().key();
+            let value = self.store.get(&key)?;
+            Some(status_of(&Instance::decode(&key, value).unwrap()))
+        }
+    }
+
+    #[test]
+    fn what_instances_answer_is_written_down_and_who_is_silent_for_long_is_removed() {
+        let mut registry = Registry::new();
+        registry.apply(&Op::put(instance().key(), instance().encode()), 0);
+        assert!(matches!(registry.due(1_000)[..], [Due::Ask(..)]));
+        assert!(!registry.answer(3, 1, 1_001), "of another term");
+        assert!(registry.answer(4, 1, 1_001));
+        assert!(matches!(
+            registry.due(1_001)[..],
+            [Due::Write(Status::Passing, _)]
+        ));
+        assert_eq!(registry.status(), Some(Status::Passing));
+        // Two failures.
+        for at in (2_000..=3_500).step_by(100) {
+            registry.due(at);
+        }
+        assert_eq!(registry.status(), Some(Status::Critical));
+        for at in (3_600..=6_400).step_by(100) {
+            registry.due(at);
+        }
+        assert_eq!(registry.status(), Some(Status::Critical));
+        registry.due(6_600);
+        assert_eq!(registry.status(), None);
+        assert_eq!(registry.checks.next_due(), None);
+    }
+
+    #[test]
+    fn what_is_found_out_late_does_not_bring_back_who_has_deregistered() {
+        let mut registry = Registry::new();
+        let key = instance().key();
+        registry.apply(&Op::put(key.clone(), instance().encode()), 0);
+        registry.due(1_000);
+        registry.answer(4, 1, 1_001);
+        let Some(Due::Write(_, late)) = registry.checks.due(Time::from_millis(1_001), AGAIN) else {
+            panic!("it is to be written");
+        };
+        registry.apply(&Op::Delete { key }, 1_002);
+        registry.apply(&late, 1_003);
+        assert_eq!(registry.status(), None);
+    }
+
+    #[test]
+    fn who_keeps_a_lease_or_is_in_maintenance_is_left_alone() {
+        let mut registry = Registry::new();
+        let key = instance().key();
+        let working = with_status(&instance(), Status::Maintenance).unwrap();
+        registry.apply(&Op::put(key, working.encode()), 0);
+        for at in (0..20_000).step_by(100) {
+            let due = registry.due(at);
+            assert!(due.iter().all(|due| matches!(due, Due::Ask(..))));
+        }
+        assert_eq!(registry.status(), Some(Status::Maintenance));
+    }
+}

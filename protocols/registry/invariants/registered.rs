@@ -1,0 +1,109 @@
+//! Who keeps its lease is found.
+
+use super::super::{Peer, Phase, Settings};
+use crate::kv::{Key, Revision, Store};
+use splitbrain_core::{Cluster, Invariant, NodeId, Status, Time, Violation};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// An instance that is registered, and may rely on its lease, is in the store of every server that has applied its
+/// registration (the accuracy of Chandra and Toueg's failure detectors: nobody is suspected who is well).
+///
+/// An observer does not see a node's clock, only what it showed at its last event. The bound on drift says until when it
+/// cannot have shown more.
+#[derive(Debug)]
+pub struct Registered {
+    clock_drift_ppm_max: u64,
+    /// By node: its key, since which revision it is there, and until when at least, in true time.
+    there: BTreeMap<NodeId, (Key, Revision, Time)>,
+}
+
+impl Registered {
+    /// With clocks as the settings say.
+    pub fn new(settings: &Settings) -> Registered {
+        Registered {
+            clock_drift_ppm_max: settings.service.raft.clock_drift_ppm_max,
+            there: BTreeMap::new(),
+        }
+    }
+
+    /// How long it takes, at least, until a clock has gone on by this much.
+    fn shortest(&self, left: Duration) -> Duration {
+        let nanos =
+            left.as_nanos() * 1_000_000 / (1_000_000 + u128::from(self.clock_drift_ppm_max));
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    fn check(&self, server: NodeId, store: &Store, now: Time) -> Result<(), String> {
+        for (node, (key, since, until)) in &self.there {
+            if store.revision() >= *since && now < *until && store.get(key).is_none() {
+                return Err(format!(
+                    "{server} is at revision {} and does not know of {key}, which {node} has registered at {since} and holds a \
+                     lease for",
+                    store.revision()
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Invariant<Peer> for Registered {
+    fn property(&self) -> &'static str {
+        "registered"
+    }
+
+    fn observe(&mut self, cluster: Cluster<'_, Peer>, touched: NodeId) -> Result<(), Violation> {
+        if cluster.status(touched) == Status::Down {
+            self.there.remove(&touched);
+            return Ok(());
+        }
+        match cluster.node(touched) {
+            Some(Peer::Instance(instance)) => {
+                self.there.remove(&touched);
+                if let (Phase::Registered { at, .. }, Some((until, clock))) =
+                    (instance.phase(), instance.assured())
+                {
+                    let until = cluster.now + self.shortest(until.since(clock));
+                    let there = (instance.key().clone(), *at, until);
+                    self.there.insert(touched, there);
+                }
+                Ok(())
+            }
+            Some(Peer::Server(server)) => {
+                let checked = self.check(touched, server.store(), cluster.now);
+                checked.or_else(|what| self.violated(what))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kv::Op;
+
+    #[test]
+    fn who_holds_a_lease_must_be_known_to_who_has_heard_of_it() {
+        let (server, node) = (NodeId::from_index(0), NodeId::from_index(3));
+        let mut property = Registered::new(&Settings::default());
+        let key: Key = "/services/web/n4".into();
+        let until = Time::from_secs(5);
+        property
+            .there
+            .insert(node, (key.clone(), Revision(2), until));
+        let mut store = Store::new();
+        let at = Time::from_secs(1);
+        assert_eq!(property.check(server, &store, at), Ok(()), "not yet");
+        store.apply(&Op::put(key.clone(), "x"));
+        assert_eq!(property.check(server, &store, at), Ok(()));
+        store.apply(&Op::Delete { key });
+        let error = property.check(server, &store, at).unwrap_err();
+        assert!(
+            error.contains("does not know of /services/web/n4"),
+            "{error}"
+        );
+        assert_eq!(property.check(server, &store, until), Ok(()));
+    }
+}

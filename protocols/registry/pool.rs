@@ -1,0 +1,185 @@
+//! The instances of one service as a caller sees them: whom to give the next call.
+
+use super::Settings;
+use super::entry::node_of;
+use crate::discovery::balance::{Balancer, Request};
+use crate::discovery::breaker::{Breaker, BreakerState, CallOutcome, Permit};
+use crate::discovery::outlier::OutlierDetector;
+use crate::discovery::{Instance, Label};
+use splitbrain_core::{NodeId, Rng, Time};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The instances of a service, and what is known of each by having called it.
+#[derive(Clone, Debug)]
+pub(super) struct Pool {
+    instances: Vec<Arc<Instance>>,
+    balancer: Balancer,
+    outliers: OutlierDetector,
+    /// Of those that were called.
+    breakers: BTreeMap<Label, Breaker>,
+}
+
+/// An instance that is to be called.
+#[derive(Clone, Debug)]
+pub(super) struct Chosen {
+    pub(super) instance: Label,
+    pub(super) node: NodeId,
+    pub(super) permit: Permit,
+    /// If its breaker is half open: until when, which tells this time from others.
+    pub(super) trial: Option<Time>,
+    /// How many breakers refused before.
+    pub(super) refused: usize,
+}
+
+impl Pool {
+    pub(super) fn new(settings: &Settings, seed: u64) -> Pool {
+        Pool {
+            instances: Vec::new(),
+            balancer: Balancer::new(settings.policy, seed),
+            outliers: OutlierDetector::new(settings.outliers),
+            breakers: BTreeMap::new(),
+        }
+    }
+
+    /// The instances that there are now.
+    pub(super) fn set_instances(&mut self, instances: &[Arc<Instance>], now: Time) {
+        if self.instances == instances {
+            return;
+        }
+        self.instances = instances.to_vec();
+        self.balancer
+            .set_instances(instances.iter().map(Arc::as_ref));
+        let ids = || instances.iter().map(|instance| instance.id());
+        self.outliers.set_instances(ids(), now);
+        let ids: BTreeSet<&Label> = ids().collect();
+        // Calls that are under way will be reported to theirs.
+        let balancer = &self.balancer;
+        self.breakers
+            .retain(|id, _| ids.contains(id) || balancer.outstanding(id) > 0);
+    }
+
+    /// Chooses an instance: not one of those that have been tried, if there is another one.
+    pub(super) fn choose(
+        &mut self,
+        key: &str,
+        tried: &BTreeSet<Label>,
+        settings: &Settings,
+        now: Time,
+        rng: &mut Rng,
+    ) -> Result<Chosen, usize> {
+        let ejected = self.outliers.ejected(now).ids;
+        let mut refused = 0;
+        for avoided in [tried, &BTreeSet::new()] {
+            let mut excluded: BTreeSet<Label> = ejected.union(avoided).cloned().collect();
+            while let Some(id) = {
+                let excluded = &excluded;
+                self.balancer.pick(&Request { key, excluded }, rng)
+            } {
+                let new = || Breaker::new(settings.breaker);
+                let breaker = self.breakers.entry(id.clone()).or_insert_with(new);
+                let node = self.instances.iter().find(|one| *one.id() == id);
+                let node = node.and_then(|instance| node_of(instance.address()));
+                if let Some(node) = node
+                    && let Ok(permit) = breaker.try_call(now)
+                {
+                    let trial = match breaker.state(now) {
+                        BreakerState::HalfOpen { until, .. } => Some(until),
+                        BreakerState::Closed | BreakerState::Open { .. } => None,
+                    };
+                    return Ok(Chosen {
+                        instance: id,
+                        node,
+                        permit,
+                        trial,
+                        refused,
+                    });
+                }
+                refused += 1;
+                self.balancer.finished(&id);
+                excluded.insert(id);
+            }
+        }
+        Err(refused)
+    }
+
+    /// How a call ended. Whether that opened the breaker, and whether it ejected the instance.
+    pub(super) fn report(
+        &mut self,
+        id: &Label,
+        permit: Permit,
+        is_success: bool,
+        now: Time,
+    ) -> (bool, bool) {
+        self.balancer.finished(id);
+        let outcome = if is_success {
+            CallOutcome::Succeeded
+        } else {
+            CallOutcome::Failed
+        };
+        let is_open = |breaker: &Breaker| matches!(breaker.state(now), BreakerState::Open { .. });
+        let opened = self.breakers.get_mut(id).is_some_and(|breaker| {
+            let was_open = is_open(breaker);
+            breaker.report(permit, outcome, now);
+            !was_open && is_open(breaker)
+        });
+        let ejected = self.outliers.report(id, is_success, now).is_some();
+        (opened, ejected)
+    }
+
+    /// The breakers of those that were called.
+    pub(super) fn breakers(&self) -> impl Iterator<Item = (&Label, &Breaker)> {
+        self.breakers.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::entry::address_of;
+    use super::*;
+    use splitbrain_core::{Purpose, Seed};
+
+    fn pool(count: usize) -> (Pool, Settings, Rng) {
+        let settings = Settings::default();
+        let mut pool = Pool::new(&settings, 1);
+        let instance = |nth| {
+            let address = address_of(NodeId::from_index(nth));
+            Arc::new(Instance::new("web", &format!("n{nth}"), address, 80).unwrap())
+        };
+        let instances: Vec<Arc<Instance>> = (1..=count).map(instance).collect();
+        pool.set_instances(&instances, Time::ZERO);
+        (pool, settings, Seed(3).stream(Purpose::User(0)))
+    }
+
+    #[test]
+    fn a_call_goes_where_it_has_not_been_and_back_if_there_is_nobody_else() {
+        let (mut pool, settings, mut rng) = pool(2);
+        let mut tried = BTreeSet::new();
+        for expected_new in [true, true, false] {
+            let chosen = pool.choose("k", &tried, &settings, Time::ZERO, &mut rng);
+            let chosen = chosen.unwrap();
+            assert_eq!(tried.insert(chosen.instance.clone()), expected_new);
+            let node = format!("n{}", chosen.node.index());
+            assert_eq!(chosen.instance.as_str(), node);
+            pool.report(&chosen.instance, chosen.permit, true, Time::ZERO);
+        }
+    }
+
+    #[test]
+    fn who_fails_is_called_no_more_and_then_by_one_probe() {
+        let (mut pool, settings, mut rng) = pool(1);
+        let (none, mut now) = (BTreeSet::new(), Time::ZERO);
+        let mut opened = 0;
+        while let Ok(chosen) = pool.choose("k", &none, &settings, now, &mut rng) {
+            assert_eq!(chosen.trial, None);
+            let (opens, _) = pool.report(&chosen.instance, chosen.permit, false, now);
+            opened += usize::from(opens);
+        }
+        assert_eq!(opened, 1);
+        now = Time::from_millis(settings.breaker.open_ms);
+        let probe = pool.choose("k", &none, &settings, now, &mut rng).unwrap();
+        assert!(probe.trial.is_some());
+        let second = pool.choose("k", &none, &settings, now, &mut rng);
+        assert!(matches!(second, Err(2)), "refused with and without `tried`");
+    }
+}
