@@ -1,6 +1,6 @@
 //! What there is to run.
 
-use crate::protocols::{Bully, RaftKv, Service};
+use crate::protocols::{Bully, Coordination, RaftKv, Service};
 use splitbrain::case::{Case, ProtocolEntry};
 use splitbrain::replay::{self, Replay, ReplayError};
 use splitbrain::scenario::{self, ScenarioError};
@@ -10,10 +10,11 @@ use std::{fs, io};
 use thiserror::Error;
 
 /// Every protocol that scenarios can name. A new one is one line here.
-pub const PROTOCOLS: [ProtocolEntry; 3] = [
+pub const PROTOCOLS: [ProtocolEntry; 4] = [
     ProtocolEntry::of::<Bully>(),
     ProtocolEntry::of::<RaftKv>(),
     ProtocolEntry::of::<Service>(),
+    ProtocolEntry::of::<Coordination>(),
 ];
 
 /// The scenario files of this folder, by name, in order.

@@ -1,5 +1,6 @@
 //! A client: it runs one recipe at a time, and keeps the places that it has got.
 
+use super::barrier::{Enter, Leave};
 use super::config::Settings;
 use super::configuration::{self, Await};
 use super::line::Line;
@@ -14,6 +15,7 @@ use crate::kv::{Key, LeaseId, Revision, Value};
 use crate::service;
 use splitbrain_core::{Context, Doings, Journal, Node, NodeId, OpId, Outcome, Time, probe};
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 /// A client.
@@ -28,7 +30,7 @@ pub struct Client {
     running: Option<Running>,
     /// What it holds, by the prefix of the line.
     places: BTreeMap<Key, Place>,
-    /// How often it has stood in line to be alone, and was woken there.
+    /// How often it has stood in line, and how often it was woken where it wanted to be alone.
     stood: u64,
     woken: u64,
 }
@@ -60,9 +62,12 @@ struct Running {
 
 #[derive(Clone, Debug)]
 enum Recipe {
-    Line(Line),
-    /// A place is given back; in favour of a new one, perhaps.
-    Back(Option<Line>),
+    /// To be in, and at a barrier with so many.
+    Line(Line, Option<NonZeroU64>),
+    /// A place is given back, and something else is to be done then.
+    Back(Then),
+    Enter(Enter),
+    Leave(Leave),
     /// As a leader, in this election.
     Proclaim(Key, Once),
     Once(Once),
@@ -70,6 +75,16 @@ enum Recipe {
     Await(Await),
     /// With the place at this prefix.
     Access(Key, Access),
+}
+
+/// What is to be done when a place is given back.
+#[derive(Clone, Debug)]
+enum Then {
+    Nothing,
+    /// To take a new place.
+    Stand(Line, Option<NonZeroU64>),
+    /// To wait until everybody has gone.
+    Leave(Leave),
 }
 
 /// What others may know: invariants, reports.
@@ -95,7 +110,7 @@ impl Client {
         self.service_client().assured_until(place.lease)
     }
 
-    /// How often, in this incarnation, it has stood in a line to be alone, and how often it was woken there.
+    /// How often, in this incarnation, it has stood in line, and how often it was woken where it wanted to be alone.
     pub fn woken(&self) -> (u64, u64) {
         (self.stood, self.woken)
     }
@@ -181,7 +196,8 @@ impl Client {
         match op {
             Op::Acquire { lock, how, wait_ms } => {
                 let wait = Duration::from_millis(wait_ms);
-                self.stand(id, prefix("lock", &lock), how, "".into(), wait, cx);
+                let prefix = prefix("lock", &lock);
+                self.stand(id, &prefix, (how, None), "".into(), wait, cx);
             }
             Op::Campaign {
                 election,
@@ -192,21 +208,53 @@ impl Client {
                     prefix("election", &election),
                     Duration::from_millis(wait_ms),
                 );
-                self.stand(id, prefix, How::Exclusive, value, wait, cx);
+                self.stand(id, &prefix, (How::Exclusive, None), value, wait, cx);
             }
             Op::Join { group, value } => {
                 self.stand(
                     id,
-                    prefix("group", &group),
-                    How::Member,
+                    &prefix("group", &group),
+                    (How::Member, None),
                     value,
                     patience,
                     cx,
                 );
             }
-            Op::Release { lock } => self.give_back(id, &prefix("lock", &lock), cx),
-            Op::Resign { election } => self.give_back(id, &prefix("election", &election), cx),
-            Op::Leave { group } => self.give_back(id, &prefix("group", &group), cx),
+            Op::EnterBarrier {
+                barrier,
+                parties,
+                wait_ms,
+            } => {
+                let (prefix, wait) = (prefix("barrier", &barrier), Duration::from_millis(wait_ms));
+                let how = (How::Member, Some(parties));
+                self.stand(id, &prefix, how, "".into(), wait, cx);
+            }
+            Op::LeaveBarrier { barrier, wait_ms } => {
+                let (prefix, wait) = (prefix("barrier", &barrier), Duration::from_millis(wait_ms));
+                let then = Then::Leave(Leave::new(prefix.clone()));
+                self.give_back(id, &prefix, wait, then, cx);
+            }
+            Op::Release { lock } => self.give_back(
+                id,
+                &prefix("lock", &lock),
+                Duration::ZERO,
+                Then::Nothing,
+                cx,
+            ),
+            Op::Resign { election } => self.give_back(
+                id,
+                &prefix("election", &election),
+                Duration::ZERO,
+                Then::Nothing,
+                cx,
+            ),
+            Op::Leave { group } => self.give_back(
+                id,
+                &prefix("group", &group),
+                Duration::ZERO,
+                Then::Nothing,
+                cx,
+            ),
             Op::Write { lock, value } => self.use_lock(id, lock, Some(value), cx),
             Op::Read { lock } => self.use_lock(id, lock, None, cx),
             Op::Proclaim { election, value } => {
@@ -256,8 +304,8 @@ impl Client {
             Recipe::Once(once) | Recipe::Proclaim(_, once) => once.begin(),
             Recipe::Dequeue(dequeue) => dequeue.begin(),
             Recipe::Await(await_) => await_.begin(wait),
-            Recipe::Line(line) => in_words(line.begin()),
-            Recipe::Back(_) | Recipe::Access(..) => {
+            Recipe::Line(line, _) => in_words(line.begin()),
+            Recipe::Back(_) | Recipe::Enter(_) | Recipe::Leave(_) | Recipe::Access(..) => {
                 unreachable!("they begin with what they need")
             }
         };
@@ -333,25 +381,55 @@ impl Client {
                 step
             }
             // If nobody has heard of it, the lease runs out.
-            Recipe::Back(then) => match (then.take(), outcome) {
-                (Some(line), _) => {
+            Recipe::Back(then) => match (then.clone(), outcome) {
+                (Then::Stand(line, parties), _) => {
                     let step = in_words(line.begin());
-                    self.stood += u64::from(line.how() == How::Exclusive);
-                    running.recipe = Recipe::Line(line);
+                    running.recipe = Recipe::Line(line, parties);
                     step
                 }
-                (None, Outcome::Ok(_)) => Step::Done(Ret::Out),
-                (None, _) => Step::Unknown,
+                (Then::Leave(leave), _) => {
+                    let step = leave.begin();
+                    running.recipe = Recipe::Leave(leave);
+                    step
+                }
+                (Then::Nothing, Outcome::Ok(_)) => Step::Done(Ret::Out),
+                (Then::Nothing, _) => Step::Unknown,
             },
-            Recipe::Line(line) => {
-                let assured_until = self.service_client().assured_until(line.lease());
-                told.assured = assured_until.is_some_and(|until| until > now);
-                self.line_told(line, told, cx)
+            Recipe::Line(line, parties) => {
+                told.assured = self.is_assured(line.lease(), now);
+                let parties = *parties;
+                let step = self.line_told(line, told, cx);
+                let place = self.places.get(line.prefix());
+                match (parties, place, &step) {
+                    (Some(parties), Some(place), Step::Done(_)) => {
+                        let (prefix, own) = (line.prefix().clone(), place.own.clone());
+                        let enter = Enter::new(prefix, own, place.token, place.lease, parties);
+                        let step = enter.begin();
+                        running.recipe = Recipe::Enter(enter);
+                        step
+                    }
+                    _ => step,
+                }
             }
+            Recipe::Enter(enter) => {
+                told.assured = self.is_assured(enter.lease(), now);
+                let step = enter.told(told);
+                if matches!(step, Step::Failed(_)) {
+                    let prefix = enter.prefix().clone();
+                    self.abandon(&prefix, cx);
+                }
+                step
+            }
+            Recipe::Leave(leave) => leave.told(told),
             Recipe::Access(..) => return,
         };
         self.running = Some(running);
         self.take(step, cx);
+    }
+
+    fn is_assured(&self, lease: LeaseId, now: Time) -> bool {
+        let until = self.service_client().assured_until(lease);
+        until.is_some_and(|until| until > now)
     }
 
     fn line_told(
@@ -396,8 +474,8 @@ impl Client {
     fn stand(
         &mut self,
         id: OpId,
-        prefix: Key,
-        how: How,
+        prefix: &Key,
+        (how, parties): (How, Option<NonZeroU64>),
         value: Value,
         wait: Duration,
         cx: &mut Context<'_, Peer>,
@@ -406,27 +484,35 @@ impl Client {
         let Some(lease) = LeaseId::new(cx.rng().next_u64().max(1)) else {
             return;
         };
-        let line = Line::new(&prefix, how, lease, self.settings.ttl_ms, value);
-        match self.places.remove(&prefix) {
+        let line = Line::new(prefix, how, lease, self.settings.ttl_ms, value);
+        self.stood += 1;
+        match self.places.remove(prefix) {
             Some(place) => {
                 let step = Step::revoke(place.lease);
-                self.begin(id, wait, Recipe::Back(Some(line)), step, cx);
+                let then = Then::Stand(line, parties);
+                self.begin(id, wait, Recipe::Back(then), step, cx);
             }
             None => {
-                self.stood += u64::from(how == How::Exclusive);
-                self.run(id, wait, Recipe::Line(line), cx);
+                self.run(id, wait, Recipe::Line(line, parties), cx);
             }
         }
     }
 
-    fn give_back(&mut self, id: OpId, prefix: &Key, cx: &mut Context<'_, Peer>) {
+    fn give_back(
+        &mut self,
+        id: OpId,
+        prefix: &Key,
+        wait: Duration,
+        then: Then,
+        cx: &mut Context<'_, Peer>,
+    ) {
         // Before anybody else can have it.
         let Some(place) = self.places.remove(prefix) else {
             cx.complete(id, Outcome::Fail(NOT_HELD));
             return;
         };
         let step = Step::revoke(place.lease);
-        self.begin(id, Duration::ZERO, Recipe::Back(None), step, cx);
+        self.begin(id, wait, Recipe::Back(then), step, cx);
     }
 
     /// Gives up a place without a word: its lease is not kept alive any more.
@@ -592,6 +678,8 @@ fn others(op: Op) -> Recipe {
         | Op::Leave { .. }
         | Op::Write { .. }
         | Op::Read { .. }
+        | Op::EnterBarrier { .. }
+        | Op::LeaveBarrier { .. }
         | Op::Proclaim { .. } => unreachable!("they need a place"),
     }
 }

@@ -10,6 +10,7 @@
 //! | leader election | `line.rs`, `election.rs` | to proclaim under a key of the same name that came later | |
 //! | group | `line.rs`, `group.rs` | a member that outlives its lease | |
 //! | queue | `queue.rs` | to read the head, and to delete it later | |
+//! | barrier | `line.rs`, `barrier.rs` | to look whether it is open, and not whether it has been opened since one came | |
 //! | configuration | `configuration.rs` | to watch from now on, and not from what was read | |
 //!
 //! Locks, permits, leadership and membership are one thing: a place in a line. What differs is who in the line is in
@@ -19,6 +20,7 @@
 //! The recipes are pure: each says what it needs next of the store, and is told the answer ([`Step`], [`Told`]). A [`Client`]
 //! runs one at a time on its client of the service. What exclusion is worth: `invariants/`.
 
+pub mod barrier;
 mod client;
 mod config;
 pub mod configuration;

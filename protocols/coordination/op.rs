@@ -6,7 +6,7 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-/// The name of a lock, an election, a queue, a group or a configuration.
+/// The name of a lock, an election, a queue, a group, a barrier or a configuration.
 pub type Name = Arc<str>;
 
 /// How a place in a line is taken.
@@ -115,6 +115,22 @@ pub enum Op {
         /// Of which group.
         group: Name,
     },
+    /// Comes to a barrier, and waits until so many have come. All parties must agree on how many, and leave before they come again.
+    EnterBarrier {
+        /// Which barrier.
+        barrier: Name,
+        /// How many.
+        parties: NonZeroU64,
+        /// How long to wait.
+        wait_ms: u64,
+    },
+    /// Goes from a barrier, and waits until all have gone.
+    LeaveBarrier {
+        /// Which barrier.
+        barrier: Name,
+        /// How long to wait.
+        wait_ms: u64,
+    },
     /// Sets a configuration.
     SetConfig {
         /// Which one.
@@ -162,6 +178,10 @@ impl fmt::Display for Op {
             Op::Join { group, value } => write!(f, "join {group} as {value}"),
             Op::Leave { group } => write!(f, "leave {group}"),
             Op::Members { group } => write!(f, "members of {group}"),
+            Op::EnterBarrier {
+                barrier, parties, ..
+            } => write!(f, "enter {barrier} with {parties} parties"),
+            Op::LeaveBarrier { barrier, .. } => write!(f, "leave {barrier}"),
             Op::SetConfig { config, value } => write!(f, "set {config} to {value}"),
             Op::GetConfig { config } => write!(f, "get {config}"),
             Op::AwaitConfig { config, after, .. } => write!(f, "await {config} after {after}"),
@@ -173,12 +193,12 @@ impl fmt::Display for Op {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ret {
-    /// To `Acquire`, `Campaign` and `Join`: the client is in. The token is greater than those of all who came before.
+    /// To `Acquire`, `Campaign`, `Join` and `EnterBarrier`: the client is in. The token is greater than those of all who came before.
     In {
         /// When its place was taken.
         token: Revision,
     },
-    /// To `Release`, `Resign` and `Leave`.
+    /// To `Release`, `Resign`, `Leave` and `LeaveBarrier`.
     Out,
     /// To `Write`, `Proclaim` and `Enqueue`.
     Written,
