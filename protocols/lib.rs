@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 
 pub mod bully;
+pub mod coordination;
 pub mod discovery;
 pub mod kv;
 pub mod quorum;

@@ -1,6 +1,6 @@
 //! What there is to run.
 
-use crate::protocols::{Bully, RaftKv, Registry, Service};
+use crate::protocols::{Bully, Coordination, RaftKv, Registry, Service};
 use splitbrain::case::{Case, ProtocolEntry};
 use splitbrain::replay::{self, Replay, ReplayError};
 use splitbrain::scenario::{self, ScenarioError};
@@ -10,11 +10,12 @@ use std::{fs, io};
 use thiserror::Error;
 
 /// Every protocol that scenarios can name. A new one is one line here.
-pub const PROTOCOLS: [ProtocolEntry; 4] = [
+pub const PROTOCOLS: [ProtocolEntry; 5] = [
     ProtocolEntry::of::<Bully>(),
     ProtocolEntry::of::<RaftKv>(),
     ProtocolEntry::of::<Registry>(),
     ProtocolEntry::of::<Service>(),
+    ProtocolEntry::of::<Coordination>(),
 ];
 
 /// The scenario files of this folder, by name, in order.

@@ -61,6 +61,12 @@ impl<R> Journal<R> {
         self.records.is_empty()
     }
 
+    /// The same disk in the words of a part of the node, for which all of it was written.
+    pub fn map<Other>(self, mut f: impl FnMut(R) -> Other) -> Journal<Other> {
+        let records = self.records.into_iter();
+        records.map(|record| record.map(&mut f)).collect()
+    }
+
     /// The records that cannot be read: their positions, from zero, and why.
     pub fn damage(&self) -> impl Iterator<Item = (usize, Damage)> + '_ {
         let damage = |(position, record): (usize, &Result<R, Damage>)| {
@@ -99,6 +105,9 @@ mod tests {
         assert_eq!(journal.len(), 4);
         let damage: Vec<(usize, Damage)> = journal.damage().collect();
         assert_eq!(damage, [(1, Damage::Corrupt), (3, Damage::Torn)]);
+        let mapped = journal.clone().map(|record| (record,));
+        assert_eq!(mapped.damage().count(), 2);
+        assert_eq!(mapped.into_iter().next(), Some(Ok((1,))));
         let readable: Vec<u32> = journal.into_iter().filter_map(Result::ok).collect();
         assert_eq!(readable, [1, 3]);
         assert_eq!(Journal::from_records(vec![7]).damage().next(), None);
