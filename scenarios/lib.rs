@@ -9,4 +9,4 @@ pub use catalog::{
     CatalogError, NAMES, PROTOCOLS, catalog, load, load_replay, replay_from_bytes,
     scenario_from_bytes,
 };
-pub use protocols::{Bully, RaftKv, Service};
+pub use protocols::{Bully, Coordination, RaftKv, Service};
