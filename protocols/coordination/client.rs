@@ -27,6 +27,8 @@ pub struct Client {
     doings: Doings<service::Peer>,
     /// The number of the next operation at the service.
     next_op: u64,
+    /// What its clock showed at its latest event.
+    clock: Time,
     running: Option<Running>,
     /// What it holds, by the prefix of the line.
     places: BTreeMap<Key, Place>,
@@ -101,7 +103,7 @@ impl Client {
 
     /// What its clock showed at its latest event.
     pub fn clock(&self) -> Time {
-        self.service_client().clock()
+        self.clock
     }
 
     /// Until when it acts on the strength of a place, by its clock. Nobody tells it that it has lost one: it may be the one that
@@ -141,6 +143,7 @@ impl Client {
             service,
             doings,
             next_op: 0,
+            clock: cx.now(),
             running: None,
             places: BTreeMap::new(),
             stood: 0,
@@ -286,6 +289,7 @@ impl Client {
     /// Forgets the places that are lost: whoever acts on the strength of one finds it here, or does not act.
     fn forget_lost(&mut self, cx: &mut Context<'_, Peer>) {
         let now = cx.now();
+        self.clock = now;
         let is_lost = |place: &Place| self.relies_until(place).is_none_or(|until| until <= now);
         let lost = self.places.iter().filter(|(_, place)| is_lost(place));
         let lost: Vec<Key> = lost.map(|(prefix, _)| prefix.clone()).collect();

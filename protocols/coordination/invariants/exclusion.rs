@@ -1,7 +1,7 @@
 //! No more than may rely on a lock at once.
 
 use super::super::{How, Peer, Settings};
-use super::relied_on;
+use super::Clocks;
 use crate::kv::Key;
 use splitbrain_core::{Cluster, Invariant, NodeId, Status, Time, Violation};
 use std::collections::BTreeMap;
@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 #[derive(Debug)]
 pub struct Exclusion {
     clock_drift_ppm_max: u64,
+    clocks: Clocks,
     /// Who relies on what, by the prefix of the line: how, and until when at least.
     relied_on: BTreeMap<Key, BTreeMap<NodeId, (How, Time)>>,
 }
@@ -23,6 +24,7 @@ impl Exclusion {
     pub fn new(settings: &Settings) -> Exclusion {
         Exclusion {
             clock_drift_ppm_max: settings.service.raft.clock_drift_ppm_max,
+            clocks: Clocks::default(),
             relied_on: BTreeMap::new(),
         }
     }
@@ -42,6 +44,10 @@ impl Exclusion {
         until: Time,
         now: Time,
     ) -> Result<(), String> {
+        // It was paused, and does not know yet.
+        if until <= now {
+            return Ok(());
+        }
         let holders = self.relied_on.entry(prefix.clone()).or_default();
         holders.retain(|_, (_, until)| *until > now);
         let mut others = holders.iter().filter(|(other, _)| **other != client);
@@ -86,7 +92,8 @@ impl Invariant<Peer> for Exclusion {
         let (now, shown) = (cluster.now, client.clock());
         for (prefix, place) in client.places() {
             if let Some(until) = client.relies_until(place) {
-                let until = relied_on(until, shown, now, self.clock_drift_ppm_max);
+                let ppm = self.clock_drift_ppm_max;
+                let until = self.clocks.relied_on(touched, until, shown, now, ppm);
                 let relies = self.relies(touched, prefix, place.how, until, now);
                 relies.or_else(|what| self.violated(what))?;
             }
@@ -117,6 +124,10 @@ mod tests {
             "n5 relies on lock/a/, and so does n4 for 100ms more; at most 1 may"
         );
         assert_eq!(relies(&mut property, 4, How::Exclusive, 1_100), Ok(()));
+        // The first one is resumed after a pause: whatever it believes, it cannot rely on it.
+        let (resumed, now) = (NodeId::from_index(3), Time::from_millis(1_100));
+        let relies_still = property.relies(resumed, &"lock/a/".into(), How::Exclusive, now, now);
+        assert_eq!(relies_still, Ok(()));
         property.forget(NodeId::from_index(4));
         assert_eq!(relies(&mut property, 5, How::Exclusive, 1_200), Ok(()));
     }

@@ -1,7 +1,7 @@
 //! Who may rely on a place is in the line, for everybody to see.
 
 use super::super::{Peer, Settings};
-use super::relied_on;
+use super::Clocks;
 use crate::kv::{self, Key, Revision, Store};
 use splitbrain_core::{Cluster, Invariant, NodeId, Status, Time, Violation};
 use std::collections::BTreeMap;
@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 #[derive(Debug)]
 pub struct PlaceListed {
     clock_drift_ppm_max: u64,
+    clocks: Clocks,
     /// Who relies on which key: its token, and until when at least.
     relied_on: BTreeMap<(NodeId, Key), (Revision, Time)>,
 }
@@ -20,6 +21,7 @@ impl PlaceListed {
     pub fn new(settings: &Settings) -> PlaceListed {
         PlaceListed {
             clock_drift_ppm_max: settings.service.raft.clock_drift_ppm_max,
+            clocks: Clocks::default(),
             relied_on: BTreeMap::new(),
         }
     }
@@ -53,7 +55,9 @@ impl Invariant<Peer> for PlaceListed {
             for place in client.places().values() {
                 if let Some(until) = client.relies_until(place) {
                     let (shown, ppm) = (client.clock(), self.clock_drift_ppm_max);
-                    let until = relied_on(until, shown, cluster.now, ppm);
+                    let until = self
+                        .clocks
+                        .relied_on(touched, until, shown, cluster.now, ppm);
                     let key = (touched, place.own.clone());
                     self.relied_on.insert(key, (place.token, until));
                 }
