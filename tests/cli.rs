@@ -33,14 +33,19 @@ fn readme() {
         .case(copy);
 }
 
-/// So is what the pages about faults show.
+/// So is what the pages about faults show, and the guide.
 #[test]
-fn pages_about_faults() {
-    let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/faults");
+fn pages() {
     let sandbox = Sandbox::new();
-    for page in std::fs::read_dir(pages).unwrap() {
-        let page = page.unwrap();
-        std::fs::copy(page.path(), sandbox.file("").join(page.file_name())).unwrap();
+    for folder in ["faults", "guide"] {
+        let pages = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../docs")
+            .join(folder);
+        for page in std::fs::read_dir(pages).unwrap() {
+            let page = page.unwrap();
+            let copy = format!("{folder}-{}", page.file_name().display());
+            std::fs::copy(page.path(), sandbox.file(&copy)).unwrap();
+        }
     }
     trycmd::TestCases::new()
         .register_bin("splitbrain", Path::new(SPLITBRAIN))
