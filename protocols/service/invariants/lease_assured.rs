@@ -1,7 +1,7 @@
 //! A lease is there as long as its holder may rely on it.
 
 use super::super::{Peer, Settings};
-use super::Property;
+use super::{Clocks, Property};
 use crate::kv::{LeaseId, Store};
 use splitbrain_core::{Cluster, Node, NodeId, Status, Time};
 use std::collections::BTreeMap;
@@ -15,6 +15,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct LeaseAssured {
     clock_drift_ppm_max: u64,
+    clocks: Clocks,
     /// Who holds which lease, and until when, at least, in true time.
     held: BTreeMap<(NodeId, LeaseId), Time>,
     /// The renewals that had been agreed on when a lease was first seen: whoever has applied so many has granted it.
@@ -26,6 +27,7 @@ impl LeaseAssured {
     pub fn new(settings: &Settings) -> LeaseAssured {
         LeaseAssured {
             clock_drift_ppm_max: settings.raft.clock_drift_ppm_max,
+            clocks: Clocks::default(),
             held: BTreeMap::new(),
             granted: BTreeMap::new(),
         }
@@ -93,7 +95,8 @@ impl Property for LeaseAssured {
                 let shown = client.clock();
                 let leases = client.held().map(|(id, until)| (id, until.since(shown)));
                 // Only an event of its own shows its clock.
-                self.holds(touched, leases, cluster.now);
+                let seen_at = self.clocks.seen_at(touched, shown, cluster.now);
+                self.holds(touched, leases, seen_at);
                 Ok(())
             }
             Some(Peer::Server(server)) if !self.held.is_empty() => {
