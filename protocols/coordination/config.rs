@@ -7,6 +7,10 @@ use splitbrain_core::NodeId;
 
 /// A node, as it is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each node, made once"
+)]
 pub enum Config {
     /// A server of the service.
     Server(service::Config),

@@ -6,6 +6,7 @@
 
 use super::op::How;
 use crate::kv::{Key, KeyRange, KeyValue, LeaseId, Revision};
+use std::cmp::Ordering;
 
 /// What the order of a line means to one who stands in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,14 +54,12 @@ pub fn standing(prefix: &str, how: How, line: &[KeyValue], own: &Key) -> Standin
         }
         How::Permit(permits) => {
             let permits = usize::try_from(permits.get()).unwrap_or(usize::MAX);
-            if place < permits {
-                None
-            } else if place == permits {
+            match place.cmp(&permits) {
+                Ordering::Less => None,
                 // Any of those who are in may be the next to go, and only the first who is not in waits for all of them.
-                Some(KeyRange::Prefix(prefix.into()))
-            } else {
+                Ordering::Equal => Some(KeyRange::Prefix(prefix.into())),
                 // The one before says when it is in, and then it is this one's turn to be the first.
-                before.last().map(deletion_of)
+                Ordering::Greater => before.last().map(deletion_of),
             }
         }
     };

@@ -1,8 +1,9 @@
 //! No more than may rely on a lock at once.
 
 use super::super::{How, Peer, Settings};
-use super::Clocks;
+use super::relied_on;
 use crate::kv::Key;
+use crate::service::invariants::Clocks;
 use splitbrain_core::{Cluster, Invariant, NodeId, Status, Time, Violation};
 use std::collections::BTreeMap;
 
@@ -90,10 +91,11 @@ impl Invariant<Peer> for Exclusion {
         };
         self.forget(touched);
         let (now, shown) = (cluster.now, client.clock());
+        let seen_at = self.clocks.seen_at(touched, shown, now);
         for (prefix, place) in client.places() {
             if let Some(until) = client.relies_until(place) {
                 let ppm = self.clock_drift_ppm_max;
-                let until = self.clocks.relied_on(touched, until, shown, now, ppm);
+                let until = relied_on(until, shown, seen_at, ppm);
                 let relies = self.relies(touched, prefix, place.how, until, now);
                 relies.or_else(|what| self.violated(what))?;
             }

@@ -23,8 +23,7 @@ pub use place_listed::PlaceListed;
 
 use super::{Peer, Settings};
 use crate::service;
-use splitbrain_core::{Invariant, NodeId, Time, nanos};
-use std::collections::BTreeMap;
+use splitbrain_core::{Invariant, Time, nanos};
 use std::time::Duration;
 
 /// All of them, new.
@@ -45,38 +44,8 @@ fn shortest(left: Duration, clock_drift_ppm_max: u64) -> Duration {
     Duration::from_nanos(u64::try_from(shortest).unwrap_or(u64::MAX))
 }
 
-/// When each client's clock showed what it shows, in true time: an event that is none of its own (it is resumed after a pause)
-/// shows nothing.
-#[derive(Debug, Default)]
-struct Clocks {
-    shown: BTreeMap<NodeId, (Time, Time)>,
-}
-
-impl Clocks {
-    /// Until when, at least, in true time, a client may rely on something on which it may rely until then by its clock, which
-    /// shows this.
-    fn relied_on(&mut self, client: NodeId, until: Time, shown: Time, now: Time, ppm: u64) -> Time {
-        let seen = self.shown.entry(client).or_insert((shown, now));
-        if seen.0 != shown {
-            *seen = (shown, now);
-        }
-        seen.1 + shortest(until.since(shown), ppm)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clock_that_is_not_seen_to_go_on_has_gone_on() {
-        let (client, at) = (NodeId::from_index(3), Time::from_millis);
-        let mut clocks = Clocks::default();
-        let mut relied_on =
-            |shown: u64, now: u64| clocks.relied_on(client, at(1_000), at(shown), at(now), 0);
-        assert_eq!(relied_on(500, 700), at(1_200));
-        // It was paused in the meantime, and has only been resumed.
-        assert_eq!(relied_on(500, 2_000), at(1_200));
-        assert_eq!(relied_on(900, 2_000), at(2_100));
-    }
+/// Until when, at least, in true time, a client relies on something that it relies on until then by its clock, which showed
+/// `shown` at `seen_at`.
+fn relied_on(until: Time, shown: Time, seen_at: Time, clock_drift_ppm_max: u64) -> Time {
+    seen_at + shortest(until.since(shown), clock_drift_ppm_max)
 }

@@ -1,8 +1,9 @@
 //! Who may rely on a place is in the line, for everybody to see.
 
 use super::super::{Peer, Settings};
-use super::Clocks;
+use super::relied_on;
 use crate::kv::{self, Key, Revision, Store};
+use crate::service::invariants::Clocks;
 use splitbrain_core::{Cluster, Invariant, NodeId, Status, Time, Violation};
 use std::collections::BTreeMap;
 
@@ -52,12 +53,11 @@ impl Invariant<Peer> for PlaceListed {
         let node = cluster.node(touched);
         if let Some(client) = node.and_then(Peer::client) {
             self.relied_on.retain(|(holder, _), _| *holder != touched);
+            let seen_at = self.clocks.seen_at(touched, client.clock(), cluster.now);
             for place in client.places().values() {
                 if let Some(until) = client.relies_until(place) {
                     let (shown, ppm) = (client.clock(), self.clock_drift_ppm_max);
-                    let until = self
-                        .clocks
-                        .relied_on(touched, until, shown, cluster.now, ppm);
+                    let until = relied_on(until, shown, seen_at, ppm);
                     let key = (touched, place.own.clone());
                     self.relied_on.insert(key, (place.token, until));
                 }

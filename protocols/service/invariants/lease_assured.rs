@@ -1,7 +1,7 @@
 //! A lease is there as long as its holder may rely on it.
 
 use super::super::{Peer, Settings};
-use super::Property;
+use super::{Clocks, Property};
 use crate::kv::{LeaseId, Store};
 use splitbrain_core::{Cluster, Node, NodeId, Status, Time};
 use std::collections::BTreeMap;
@@ -15,11 +15,9 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct LeaseAssured {
     clock_drift_ppm_max: u64,
+    clocks: Clocks,
     /// Who holds which lease, and until when, at least, in true time.
     held: BTreeMap<(NodeId, LeaseId), Time>,
-    /// What each client's clock showed at its latest event, and when that was. A node that is resumed has not looked at its
-    /// clock yet.
-    shown: BTreeMap<NodeId, (Time, Time)>,
     /// The renewals that had been agreed on when a lease was first seen: whoever has applied so many has granted it.
     granted: BTreeMap<LeaseId, u64>,
 }
@@ -29,19 +27,10 @@ impl LeaseAssured {
     pub fn new(settings: &Settings) -> LeaseAssured {
         LeaseAssured {
             clock_drift_ppm_max: settings.raft.clock_drift_ppm_max,
+            clocks: Clocks::default(),
             held: BTreeMap::new(),
-            shown: BTreeMap::new(),
             granted: BTreeMap::new(),
         }
-    }
-
-    /// The client's clock shows this. Whether it is news.
-    fn shows(&mut self, client: NodeId, clock: Time, now: Time) -> bool {
-        let shown = self.shown.entry(client).or_insert((clock, now));
-        if shown.0 != clock {
-            *shown = (clock, now);
-        }
-        shown.1 == now
     }
 
     /// The client holds these leases, of which each may be relied on for so long by its clock.
@@ -99,16 +88,15 @@ impl Property for LeaseAssured {
     ) -> Result<(), String> {
         if cluster.status(touched) == Status::Down {
             self.held.retain(|(holder, _), _| *holder != touched);
-            self.shown.remove(&touched);
             return Ok(());
         }
         match cluster.node(touched).and_then(part) {
             Some(Peer::Client(client)) => {
                 let shown = client.clock();
-                if self.shows(touched, shown, cluster.now) {
-                    let leases = client.held().map(|(id, until)| (id, until.since(shown)));
-                    self.holds(touched, leases, cluster.now);
-                }
+                let leases = client.held().map(|(id, until)| (id, until.since(shown)));
+                // Only an event of its own shows its clock.
+                let seen_at = self.clocks.seen_at(touched, shown, cluster.now);
+                self.holds(touched, leases, seen_at);
                 Ok(())
             }
             Some(Peer::Server(server)) if !self.held.is_empty() => {
@@ -165,12 +153,6 @@ mod tests {
         );
         // Its clock may show the end by now, if it is as fast as can be.
         assert_eq!(property.check_store(server, &ended(), at(1_500)), Ok(()));
-        assert!(property.shows(client, at(7), at(500)));
-        assert!(
-            !property.shows(client, at(7), at(900)),
-            "it has slept since"
-        );
-        assert!(property.shows(client, at(8), at(900)));
         property.holds(client, [].into_iter(), at(700));
         assert_eq!(property.check_store(server, &ended(), at(800)), Ok(()));
     }
