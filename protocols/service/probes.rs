@@ -7,7 +7,6 @@ pub(super) const PROBES: &[&str] = &[
     "a client asked the next server to keep a lease alive",
     "a client found a gap in its watch",
     "a client lost a lease that nobody kept alive",
-    "a client was told that its lease is gone",
     "a client was told that what it watches for was compacted",
     "a client went on with its watch at another server",
     "a lease that was kept alive had been written down",

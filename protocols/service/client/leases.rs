@@ -52,7 +52,6 @@ impl Client {
                 self.holdings.kept(lease, nonce);
             }
             Kept::Gone => {
-                probe!(cx, "a client was told that its lease is gone");
                 cx.note(format_args!("has lost lease {lease}"));
                 self.holdings.forget(lease);
             }
