@@ -1,4 +1,4 @@
-//! Coordination: the recipes that people build on ZooKeeper and etcd, on our [service](crate::service).
+//! Coordination: the recipes that people build on ZooKeeper and etcd, on our [`crate::service`].
 //!
 //! | recipe | where | the classic mistake | canary |
 //! |---|---|---|---|

@@ -1,4 +1,4 @@
-//! Service discovery: the parts of [discovery](crate::discovery) in nodes of the coordination [service](crate::service).
+//! Service discovery: the parts of [discovery](crate::discovery) in nodes of the coordination [`crate::service`].
 //!
 //! # What it promises
 //!

@@ -15,7 +15,7 @@
 //!
 //! | etcd | here |
 //! |---|---|
-//! | `Range`, `Put`, `DeleteRange`, `Txn`, `Compact` | [`kv::Op`](crate::kv::Op) |
+//! | `Range`, `Put`, `DeleteRange`, `Txn`, `Compact` | [`crate::kv::Op`] |
 //! | `serializable` | [`Op::Stale`] |
 //! | `LeaseGrant` with `LeaseKeepAlive`, `lease.Lessor`, checkpoints | [`Op::Hold`], `lessor.rs`, `server.rs`, `client/leases.rs` |
 //! | `Watch`, progress notifications, `WithRequireLeader` | [`Op::Changes`], `watches.rs`, `client/` |
