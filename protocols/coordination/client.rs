@@ -1,17 +1,20 @@
 //! A client: it runs one recipe at a time, and keeps the places that it has got.
 
+mod access;
+mod places;
+
 use super::barrier::{Enter, Leave};
 use super::config::Settings;
 use super::configuration::{self, Await};
 use super::line::Line;
-use super::message::{Access, AccessReply, Message, Verdict};
+use super::message::{Access, Message};
 use super::once::Once;
 use super::op::{How, Name, Op, Ret};
 use super::probes::PROBES;
 use super::queue::{self, Dequeue};
 use super::step::{Step, Told};
 use super::{Peer, Timer, election, group};
-use crate::kv::{Key, LeaseId, Revision, Value};
+use crate::kv::{Key, LeaseId, Revision};
 use crate::service;
 use splitbrain_core::{Context, Doings, Journal, Node, NodeId, OpId, Outcome, Time, probe};
 use std::collections::BTreeMap;
@@ -469,175 +472,6 @@ impl Client {
             _ => {}
         }
         in_words(step)
-    }
-}
-
-/// Places.
-impl Client {
-    /// Takes a place, after giving back the one that it has.
-    fn stand(
-        &mut self,
-        id: OpId,
-        prefix: &Key,
-        (how, parties): (How, Option<NonZeroU64>),
-        value: Value,
-        wait: Duration,
-        cx: &mut Context<'_, Peer>,
-    ) {
-        // Zero is the one number in 2^64 that is none.
-        let Some(lease) = LeaseId::new(cx.rng().next_u64().max(1)) else {
-            return;
-        };
-        let line = Line::new(prefix, how, lease, self.settings.ttl_ms, value);
-        self.stood += 1;
-        match self.places.remove(prefix) {
-            Some(place) => {
-                let step = Step::revoke(place.lease);
-                let then = Then::Stand(line, parties);
-                self.begin(id, wait, Recipe::Back(then), step, cx);
-            }
-            None => {
-                self.run(id, wait, Recipe::Line(line, parties), cx);
-            }
-        }
-    }
-
-    fn give_back(
-        &mut self,
-        id: OpId,
-        prefix: &Key,
-        wait: Duration,
-        then: Then,
-        cx: &mut Context<'_, Peer>,
-    ) {
-        // Before anybody else can have it.
-        let Some(place) = self.places.remove(prefix) else {
-            cx.complete(id, Outcome::Fail(NOT_HELD));
-            return;
-        };
-        let step = Step::revoke(place.lease);
-        self.begin(id, wait, Recipe::Back(then), step, cx);
-    }
-
-    /// Gives up a place without a word: its lease is not kept alive any more.
-    fn abandon(&mut self, prefix: &Key, cx: &mut Context<'_, Peer>) {
-        let Some(place) = self.places.remove(prefix) else {
-            return;
-        };
-        let id = OpId(self.next_op);
-        self.next_op += 1;
-        let op = service::Op::Abandon { lease: place.lease };
-        let Client {
-            service, doings, ..
-        } = self;
-        cx.part(doings, |cx| service.on_invoke(id, op, cx));
-    }
-
-    fn proclaim(&mut self, id: OpId, prefix: Key, value: Value, cx: &mut Context<'_, Peer>) {
-        let Some(place) = self.places.get(&prefix) else {
-            cx.complete(id, Outcome::Fail(NOT_HELD));
-            return;
-        };
-        let once = election::proclaim(&place.own, place.token, place.lease, value);
-        self.run(id, Duration::ZERO, Recipe::Proclaim(prefix, once), cx);
-    }
-}
-
-/// What locks protect.
-impl Client {
-    fn use_lock(&mut self, id: OpId, lock: Name, write: Option<Value>, cx: &mut Context<'_, Peer>) {
-        let prefix = prefix("lock", &lock);
-        let Some(place) = self.places.get_mut(&prefix) else {
-            cx.complete(id, Outcome::Fail(NOT_HELD));
-            return;
-        };
-        match (place.how, &write) {
-            (How::Exclusive, _) | (How::Shared, None) => {}
-            (How::Shared, Some(_)) => {
-                cx.complete(id, Outcome::Fail("readers do not write"));
-                return;
-            }
-            (How::Permit(_) | How::Member, _) => {
-                cx.complete(id, Outcome::Fail("who is not alone fences nobody"));
-                return;
-            }
-        }
-        place.accesses += 1;
-        let access = Access {
-            lock,
-            token: place.token,
-            nth: place.accesses,
-            write,
-        };
-        self.running = Some(Running {
-            id,
-            deadline: cx.now() + Duration::from_millis(self.settings.access_deadline_ms),
-            recipe: Recipe::Access(prefix, access),
-            asked: OpId(u64::MAX),
-        });
-        self.access(false, cx);
-    }
-
-    /// Asks the resource, if the lock may still be relied on, and there is time.
-    fn access(&mut self, again: bool, cx: &mut Context<'_, Peer>) {
-        let Some(Running {
-            recipe: Recipe::Access(prefix, access),
-            deadline,
-            ..
-        }) = &self.running
-        else {
-            return;
-        };
-        let holds = self
-            .places
-            .get(prefix)
-            .is_some_and(|place| place.token == access.token);
-        if !holds {
-            probe!(cx, "a client did not use a lock that it had lost");
-        }
-        if !holds || *deadline <= cx.now() {
-            // It was sent before, and may arrive yet. Whoever cannot use a lock does not keep it.
-            let prefix = prefix.clone();
-            self.abandon(&prefix, cx);
-            self.end(Outcome::Info, cx);
-            return;
-        }
-        if again {
-            probe!(cx, "a holder asked the resource again");
-        }
-        cx.send(self.resource, Message::Access(access.clone()));
-        let again = Duration::from_millis(self.settings.access_try_ms);
-        cx.set_timer(Timer::Access, again.min(deadline.since(cx.now())));
-    }
-
-    fn on_access_reply(&mut self, reply: AccessReply, cx: &mut Context<'_, Peer>) {
-        let Some(Running {
-            recipe: Recipe::Access(prefix, access),
-            ..
-        }) = &self.running
-        else {
-            return;
-        };
-        let AccessReply {
-            lock,
-            token,
-            nth,
-            verdict,
-        } = reply;
-        if (&lock, token, nth) != (&access.lock, access.token, access.nth) {
-            return;
-        }
-        let ret = match verdict {
-            Verdict::Accepted(_) if access.write.is_some() => Ret::Written,
-            Verdict::Accepted(value) => Ret::Value(value),
-            Verdict::Refused(seen) => {
-                let prefix = prefix.clone();
-                self.abandon(&prefix, cx);
-                Ret::Fenced { seen }
-            }
-        };
-        cx.cancel_timer(Timer::Access);
-        self.end(Outcome::Ok(ret), cx);
     }
 }
 
