@@ -1,12 +1,16 @@
 //! Committed entries are for ever (§5.4).
 
-use super::seen::{Book, News, Seen};
+use super::seen::{Book, Committed, News, Seen};
 use super::{Peer, PerNode, server};
 use crate::raft::{Index, Server, Term};
 use splitbrain_core::{Cluster, Invariant, NodeId, Violation};
 
 /// What is committed at an index never changes, and whoever has it keeps it: entries are removed from a log only if they
 /// are not committed (§5.3, §5.4; `CommittedLogNeverChangesProp` and `CommittedLogAppendOnlyProp` in TLA+ specifications).
+///
+/// A server that is still in an earlier term than that in which the entry was committed may lose it: the leader of its term,
+/// deposed by now, may lack the entry, and its request come late. Nobody has counted that server for the entry, and it gets it
+/// again from a later leader, all of which have it (§5.4.3).
 #[derive(Debug, Default)]
 pub struct CommittedEntriesImmutable {
     seen: Seen,
@@ -30,11 +34,16 @@ impl CommittedEntriesImmutable {
     }
 }
 
-/// A committed entry that a log which ended there held, and this one does not.
+/// A committed entry that a log which ended there held and had to keep, and this one does not have.
 fn removed(book: &Book, before: (Index, Term), id: NodeId, now: &Server) -> Option<String> {
     let (mut index, mut term) = before;
-    // The last committed entry that it held. All before it are committed as well, and were held.
-    while book.committed(index).is_none_or(|it| it.term != term) {
+    // The last entry that it held and that was committed in its term or before it. All before it are as well, and were held.
+    let had_to_stay =
+        |committed: Committed, term| committed.term == term && committed.in_term <= now.term();
+    while !book
+        .committed(index)
+        .is_some_and(|it| had_to_stay(it, term))
+    {
         term = book.previous_term(index, term)?;
         index = index.previous();
     }
@@ -146,6 +155,35 @@ mod tests {
             "committed-entries-immutable: n2 has removed the entry of term 2 at index 2 from its log, \
              which n1 knew to be committed"
         );
+    }
+
+    #[test]
+    fn who_is_in_an_earlier_term_may_lose_it_to_a_leader_of_that_term() {
+        let mut invariant = CommittedEntriesImmutable::default();
+        // Committed in term 4: the first entry by what follows it, too.
+        let first = State::follower(4).log(&[2, 2, 4]).committed(3);
+        let mut behind = State::follower(3).log(&[2, 2]);
+        let states = [first.clone(), behind.clone()];
+        assert_eq!(observe_all(&mut invariant, &states), Ok(()));
+        behind
+            .server()
+            .log
+            .splice(Index(2), [super::super::testing::entry(3)]);
+        assert_eq!(
+            observe_all(&mut invariant, &[first.clone(), behind]),
+            Ok(())
+        );
+
+        // The same, and it has gone on to term 4.
+        let mut invariant = CommittedEntriesImmutable::default();
+        let mut there = State::follower(4).log(&[2, 2]);
+        let states = [first.clone(), there.clone()];
+        assert_eq!(observe_all(&mut invariant, &states), Ok(()));
+        there
+            .server()
+            .log
+            .splice(Index(2), [super::super::testing::entry(3)]);
+        assert!(observe_all(&mut invariant, &[first, there]).is_err());
     }
 
     #[test]
