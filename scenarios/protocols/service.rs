@@ -28,7 +28,6 @@ impl Protocol for Service {
     /// `transaction`: if one key is as it was last seen, write it and another one, else read both. `range`: read all keys, in
     /// part. `delete-range`: remove two keys. `stale`: read what some server knows. `watch`: watch all keys, for a while.
     /// `hold`: a lease, with a key that goes with it, that is given up in one way or another. `compact`: forget the past.
-    /// `transfer`: some server, drawn among all, is to lead.
     const MIX: &'static [&'static str] = &[
         "transaction",
         "range",
