@@ -6,7 +6,9 @@ use std::time::Duration;
 
 /// A duration in a scenario or replay file, written `"5ms"`, `"1s 500ms"`, `"2min"`; at most an hour, as a longer one
 /// is a typing error in a simulation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(into = "String", try_from = "String")]
 pub struct Span(pub Duration);
 

@@ -10,7 +10,7 @@ use std::fmt;
 /// The body is uniform from `min` to `2 mean - min`, so that its mean is `mean` and what can overtake what is plain
 /// to see. With probability `tail`, a delay is drawn from the tail instead: from the end of the body up to `tail_max`,
 /// every doubling equally likely, as in the queues of real networks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Latency {
     /// The least delay.

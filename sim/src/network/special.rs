@@ -11,7 +11,7 @@ use std::time::Duration;
 /// exponentially distributed, and in the bad one messages are lost. The states are a function of seed, link and time: how
 /// many messages are sent does not change them. They are drawn anew for each stretch of time (16 times `good` and `bad`), so
 /// that nobody need know what came before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bursts {
     /// How long the good state lasts on average.
@@ -28,7 +28,7 @@ fn always() -> Ratio {
 }
 
 /// How much fits through a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Capacity {
     /// How fast it takes messages.

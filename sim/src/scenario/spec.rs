@@ -109,7 +109,7 @@ pub struct ClusterSpec {
     pub servers: Count<1, 99>,
     /// Client nodes, after the servers; for protocols that have them.
     #[serde(default)]
-    pub clients: Count<0, 99>,
+    pub clients: Count<0, 3999>,
 }
 
 impl ClusterSpec {
