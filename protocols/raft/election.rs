@@ -121,6 +121,7 @@ impl Server {
                 probe!(cx, "a vote was refused: the candidate's log was behind");
             } else {
                 probe!(cx, "a vote was refused: another candidate had it");
+                self.let_go_first(&request, cx);
             }
         }
         // A vote that a crash could undo could be given twice in one term (Figure 2: persistent state is updated
@@ -129,6 +130,22 @@ impl Server {
         let term = self.term();
         let reply = RequestVoteReply { term, granted };
         cx.send(candidate, Message::RequestVoteReply(reply));
+    }
+
+    /// Whoever stands for election itself, and hears of a candidate whose log is ahead of its own, waits anew before it tries again:
+    /// it may be the one whose vote the other needs, and as long as each begins the next term before it hears of the other, neither
+    /// wins. Of two who wait as long, one is first every other time. The paper leaves that to chance alone (§5.2); with the vote
+    /// of a third server lost (its disk was damaged) and without pre-votes (§9.6), that took seconds in one seed of a million.
+    fn let_go_first(&self, request: &RequestVote, cx: &mut Context<'_, Peer>) {
+        let own = (self.log.last_term(), self.log.last_index());
+        let is_candidate = matches!(self.state, State::Candidate { .. });
+        if is_candidate && (request.last_term, request.last_index) > own {
+            probe!(
+                cx,
+                "a candidate let another one go first, whose log was ahead"
+            );
+            self.wait_for_leader(cx);
+        }
     }
 
     /// An answer to RequestVote.

@@ -5,6 +5,7 @@ pub(super) const PROBES: &[&str] = &[
     // Elections
     "an election ended without a winner",
     "a vote was refused: another candidate had it",
+    "a candidate let another one go first, whose log was ahead",
     "a vote was refused: the candidate's log was behind",
     "a reply to an earlier candidacy was ignored",
     "a candidate gave way",
