@@ -9,6 +9,7 @@ use super::message::{KeepAlive, KeepAliveReply, Kept, Message, StaleRead, StaleR
 use super::probes::PROBES;
 use super::watches::Watches;
 use super::{Peer, Timer};
+use crate::kv::watch::WatchId;
 use crate::kv::{self, Revision, Store};
 use crate::raft::{self, Role, Term};
 use splitbrain_core::{Context, Doings, Journal, Node, NodeId, SyncError, SyncId, probe};
@@ -72,6 +73,11 @@ impl Server {
     /// Whether it decides on leases: it leads, and has applied all that its predecessors committed.
     pub fn is_lessor(&self) -> bool {
         self.leading.is_some()
+    }
+
+    /// Up to where each of the watches that it serves is told.
+    pub fn watch_positions(&self) -> impl Iterator<Item = (WatchId, Revision)> {
+        self.watches.positions()
     }
 
     /// How many watches it serves.

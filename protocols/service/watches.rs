@@ -54,6 +54,12 @@ impl Watches {
         self.watchers.len()
     }
 
+    /// Up to where each is told by now.
+    pub(super) fn positions(&self) -> impl Iterator<Item = (WatchId, Revision)> {
+        let ids = self.watchers.keys();
+        ids.filter_map(|id| Some((*id, self.hub.position(*id)?)))
+    }
+
     /// A client says what it watches, and what it has got.
     pub(super) fn on_watch(
         &mut self,

@@ -108,6 +108,13 @@ impl Protocol for Service {
                 let other = (draw < 15).then(|| key(rng));
                 transaction(seen, value, other, nth)
             }
+            // What was there a while ago.
+            Some((_, Ret::Kv(kv::Ret::Range(found)))) if draw < 56 => {
+                let ago = rng.below(30);
+                let mut range = Range::of(KeyRange::Prefix("k".into()));
+                range.revision = Some(Revision(found.revision.0.saturating_sub(ago).max(1)));
+                kv::Op::Range(Arc::new(range))
+            }
             _ if draw < 60 => get(key(rng)),
             _ if draw < 93 => put(key(rng), nth, None),
             _ => kv::Op::DeleteRange {

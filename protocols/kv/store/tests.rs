@@ -199,3 +199,58 @@ fn a_write_is_refused_as_a_read() {
         Ret::Refused(Refusal::NotARead)
     );
 }
+
+/// Whatever is done, what is kept is what there is and so much of the past: the size of a store is that of its keys, not of its
+/// life.
+#[test]
+fn a_million_operations_leave_no_more_behind_than_a_hundred_thousand() {
+    const KEYS: u64 = 1_000;
+    let mut store = Store::keeping(1_000);
+    let mut sizes = Vec::new();
+    for nth in 0..1_000_000_u64 {
+        let key: Key = format!("k{}", nth.wrapping_mul(7_919) % KEYS).into();
+        let id = LeaseId::new(1 + nth % 50);
+        let op = match nth % 10 {
+            0 => Op::Delete { key },
+            1 => Op::LeaseGrant {
+                lease: id,
+                ttl_ms: 1_000,
+            },
+            2 => Op::LeaseRevoke {
+                lease: lease(1 + (nth + 25) % 50),
+            },
+            3 => Op::PutSequential {
+                prefix: "queue/".into(),
+                value: "1".into(),
+                lease: None,
+            },
+            4 => {
+                let range = Range {
+                    limit: std::num::NonZeroU64::new(1),
+                    ..Range::of(KeyRange::Prefix("queue/".into()))
+                };
+                let Ret::Range(first) = store.read(&Op::Range(range.into())) else {
+                    panic!("a range is a range")
+                };
+                Op::Delete {
+                    key: first.keys[0].key.clone(),
+                }
+            }
+            5 => put_with(&key, id),
+            _ => Op::put(key, "a value"),
+        };
+        store.apply(&op);
+        if (nth + 1) % 100_000 == 0 {
+            let bytes: usize = store.pieces().map(|piece| piece.size_bytes()).sum();
+            // Keys that were deleted are known as long as something is kept of them.
+            sizes.push((bytes, store.keys.len(), store.leases().len()));
+        }
+    }
+    let (bytes, keys, leases) = sizes[0];
+    assert!(keys >= 500 && bytes > 20_000, "{sizes:?}");
+    for later in &sizes[1..] {
+        assert!(later.0 <= bytes + bytes / 10, "{sizes:?}");
+        assert!(later.1 <= keys + keys / 10, "{sizes:?}");
+        assert!(later.2 <= leases + 5, "{sizes:?}");
+    }
+}

@@ -3,6 +3,7 @@
 use super::super::{Peer, Settings};
 use super::{Clocks, Property};
 use crate::kv::{LeaseId, Store};
+use crate::raft::Index;
 use splitbrain_core::{Cluster, Node, NodeId, Status, Time};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,9 +18,13 @@ pub struct LeaseAssured {
     clock_drift_ppm_max: u64,
     clocks: Clocks,
     /// Who holds which lease, and until when, at least, in true time.
-    held: BTreeMap<(NodeId, LeaseId), Time>,
+    held: BTreeMap<NodeId, Vec<(LeaseId, Time)>>,
     /// The renewals that had been agreed on when a lease was first seen: whoever has applied so many has granted it.
     granted: BTreeMap<LeaseId, u64>,
+    /// How often what is held has changed, and at which of these each server was last looked at, and how far it was. Time alone
+    /// makes nothing worse.
+    changes: u64,
+    looked_at: BTreeMap<NodeId, (u64, Index)>,
 }
 
 impl LeaseAssured {
@@ -30,6 +35,8 @@ impl LeaseAssured {
             clocks: Clocks::default(),
             held: BTreeMap::new(),
             granted: BTreeMap::new(),
+            changes: 0,
+            looked_at: BTreeMap::new(),
         }
     }
 
@@ -40,22 +47,30 @@ impl LeaseAssured {
         leases: impl Iterator<Item = (LeaseId, Duration)>,
         now: Time,
     ) {
-        self.held.retain(|(holder, _), _| *holder != client);
-        for (lease, left) in leases {
-            let until = now + self.shortest(left);
-            self.held.insert((client, lease), until);
+        let ppm = self.clock_drift_ppm_max;
+        let now_held = leases.map(|(lease, left)| (lease, now + shortest(left, ppm)));
+        let held = self.held.entry(client).or_default();
+        let mut nth = 0;
+        let mut is_same = true;
+        for one in now_held {
+            if held.get(nth) != Some(&one) {
+                is_same = false;
+                held.truncate(nth);
+                held.push(one);
+            }
+            nth += 1;
         }
-    }
-
-    /// How long it takes, at least, until a clock has gone on by this much.
-    fn shortest(&self, left: Duration) -> Duration {
-        let nanos =
-            left.as_nanos() * 1_000_000 / (1_000_000 + u128::from(self.clock_drift_ppm_max));
-        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+        is_same &= held.len() == nth;
+        held.truncate(nth);
+        self.changes += u64::from(!is_same);
     }
 
     fn check_store(&mut self, server: NodeId, store: &Store, now: Time) -> Result<(), String> {
-        for ((client, lease), until) in &self.held {
+        let held = self.held.iter();
+        for (client, lease, until) in held.flat_map(|(client, held)| {
+            held.iter()
+                .map(move |(lease, until)| (client, lease, until))
+        }) {
             if let Some(found) = store.lease(*lease) {
                 self.granted.entry(*lease).or_insert(found.renewals());
                 continue;
@@ -75,6 +90,12 @@ impl LeaseAssured {
     }
 }
 
+/// How long it takes, at least, until a clock has gone on by this much.
+fn shortest(left: Duration, clock_drift_ppm_max: u64) -> Duration {
+    let nanos = left.as_nanos() * 1_000_000 / (1_000_000 + u128::from(clock_drift_ppm_max));
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
 impl Property for LeaseAssured {
     fn property(&self) -> &'static str {
         "lease-assured"
@@ -87,7 +108,7 @@ impl Property for LeaseAssured {
         part: fn(&N) -> Option<&Peer>,
     ) -> Result<(), String> {
         if cluster.status(touched) == Status::Down {
-            self.held.retain(|(holder, _), _| *holder != touched);
+            self.held.remove(&touched);
             return Ok(());
         }
         match cluster.node(touched).and_then(part) {
@@ -100,6 +121,10 @@ impl Property for LeaseAssured {
                 Ok(())
             }
             Some(Peer::Server(server)) if !self.held.is_empty() => {
+                let now_at = (self.changes, server.raft().last_applied());
+                if self.looked_at.insert(touched, now_at) == Some(now_at) {
+                    return Ok(());
+                }
                 self.check_store(touched, server.store(), cluster.now)
             }
             _ => Ok(()),

@@ -4,7 +4,7 @@ use super::super::{Peer, Settings};
 use super::Property;
 use crate::kv::{LeaseId, Store};
 use splitbrain_core::{Cluster, Node, NodeId, Status, Time};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// A lease that no client holds any more goes within its time to live, and some allowance, of time in which a leader could
@@ -20,6 +20,8 @@ pub struct LeaseEnds {
     /// How long some server has decided on leases, up to `as_of`.
     led: Duration,
     as_of: Time,
+    /// The servers that believe that they decide, and in which term.
+    lessors: BTreeMap<NodeId, u64>,
     /// The server that decides, and the term: where there are two, the later one.
     lessor: Option<(u64, NodeId)>,
     /// How often that has changed.
@@ -27,9 +29,15 @@ pub struct LeaseEnds {
     /// Of every lease that some server has and nobody holds: how long had been led, and how often that had changed, when it was
     /// last held or first seen.
     unheld: BTreeMap<LeaseId, (Duration, u32)>,
-    /// Which leases each client holds.
+    /// Which leases each client holds, and all that some client holds.
     held: BTreeMap<NodeId, Vec<LeaseId>>,
+    all_held: BTreeSet<LeaseId>,
+    /// When the leases were last looked at: [`LOOK_EVERY`], as there may be many.
+    looked_at: Option<Time>,
 }
+
+/// Short beside the allowance.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 impl LeaseEnds {
     /// With a leader as patient as the settings say.
@@ -40,10 +48,13 @@ impl LeaseEnds {
             per_change: ms(settings.lease_checkpoint_ms + 2 * settings.raft.election_ms_max),
             led: Duration::ZERO,
             as_of: Time::ZERO,
+            lessors: BTreeMap::new(),
             lessor: None,
             changes: 0,
             unheld: BTreeMap::new(),
             held: BTreeMap::new(),
+            all_held: BTreeSet::new(),
+            looked_at: None,
         }
     }
 
@@ -63,10 +74,14 @@ impl LeaseEnds {
     }
 
     fn holds(&mut self, client: NodeId, leases: Vec<LeaseId>) {
-        if leases.is_empty() {
-            self.held.remove(&client);
-        } else {
-            self.held.insert(client, leases);
+        let before = self.held.insert(client, leases.clone()).unwrap_or_default();
+        // A lease has one holder: it is made by whoever holds it.
+        for lease in before {
+            self.all_held.remove(&lease);
+        }
+        for lease in leases {
+            self.unheld.remove(&lease);
+            self.all_held.insert(lease);
         }
     }
 
@@ -74,7 +89,7 @@ impl LeaseEnds {
         let mark = (self.led, self.changes);
         self.unheld.retain(|id, _| store.lease(*id).is_some());
         for (id, lease) in store.leases() {
-            if self.held.values().flatten().any(|held| *held == id) {
+            if self.all_held.contains(&id) {
                 self.unheld.remove(&id);
                 continue;
             }
@@ -111,19 +126,35 @@ impl Property for LeaseEnds {
         match cluster.node(touched).and_then(part) {
             Some(Peer::Client(client)) => {
                 self.holds(touched, client.held().map(|(id, _)| id).collect());
+                self.lessors.remove(&touched);
             }
-            None => self.holds(touched, Vec::new()),
-            Some(Peer::Server(_)) => {}
+            Some(Peer::Server(server)) if server.is_lessor() => {
+                self.lessors.insert(touched, server.raft().term().0);
+            }
+            Some(Peer::Server(_)) => {
+                self.lessors.remove(&touched);
+            }
+            None => {
+                self.holds(touched, Vec::new());
+                self.lessors.remove(&touched);
+            }
         }
-        let lessors = cluster.nodes().filter_map(|(id, node)| {
-            let server = part(node)?.server()?;
-            let decides = server.is_lessor() && cluster.status(id) == Status::Up;
-            decides.then(|| (server.raft().term().0, id, server))
-        });
-        let latest = lessors.max_by_key(|(term, _, _)| *term);
-        self.decides(latest.map(|(term, id, _)| (term, id)));
-        match latest {
-            Some((_, id, server)) if id == touched => self.check_store(server.store()),
+        let up = self
+            .lessors
+            .iter()
+            .filter(|(id, _)| cluster.status(**id) == Status::Up);
+        let latest = up
+            .max_by_key(|(_, term)| **term)
+            .map(|(id, term)| (*term, *id));
+        self.decides(latest);
+        let is_due = self
+            .looked_at
+            .is_none_or(|last| last + LOOK_EVERY <= cluster.now);
+        match cluster.node(touched).and_then(part) {
+            Some(Peer::Server(server)) if is_due && latest.is_some_and(|(_, id)| id == touched) => {
+                self.looked_at = Some(cluster.now);
+                self.check_store(server.store())
+            }
             _ => Ok(()),
         }
     }

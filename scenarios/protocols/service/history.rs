@@ -166,18 +166,27 @@ fn checked(op: &kv::Op) -> Option<Checked> {
                 otherwise: actions(&transaction.otherwise)?,
             }))
         }
+        kv::Op::Range(range) => match (range.revision, query(range)) {
+            (Some(revision), query) => Some(Checked::At(query, revision.0)),
+            (None, query) => Some(Checked::One(Action::Read(query))),
+        },
         op => action(op).map(Checked::One),
+    }
+}
+
+fn query(range: &kv::Range) -> Query {
+    Query::Range {
+        span: span(&range.keys),
+        limit: range.limit.map(Into::into),
+        count_only: range.shows == kv::Shows::Count,
     }
 }
 
 fn action(op: &kv::Op) -> Option<Action> {
     Some(match op {
         kv::Op::Get { key } => Action::Read(Query::Get { key: key.clone() }),
-        kv::Op::Range(range) => Action::Read(Query::Range {
-            span: span(&range.keys),
-            limit: range.limit.map(Into::into),
-            count_only: range.shows == kv::Shows::Count,
-        }),
+        // Of reads within others, none is of the past.
+        kv::Op::Range(range) if range.revision.is_none() => Action::Read(query(range)),
         kv::Op::Put { key, value, .. } => Action::Put {
             key: key.clone(),
             value: value.clone(),
@@ -277,6 +286,7 @@ fn answer(ret: &kv::Ret) -> Answer {
             succeeded: *keys > 0,
             answers: vec![Answer::Deleted(1); usize::from(*keys > 0)],
         },
+        kv::Ret::Compacted(_) => Answer::Compacted,
         // The store does not refuse what the model allows.
         refused => unreachable!("{refused} is no answer to an operation that is checked"),
     }
