@@ -2,7 +2,7 @@
 
 use super::caller::{Answers, Caller};
 use super::engine::{Asker, outcome_of};
-use super::entry::entry_of;
+use super::entry::{entry_of, status_of};
 use super::message::{Call, Dns, Message, Ordered};
 use super::op::{Found, Op, Ret, Source};
 use super::{Config, Peer, Settings, Timer};
@@ -248,7 +248,11 @@ impl Client {
             let cache = self.caller.engine().cache();
             let outcome = match cache.get(service.as_str(), &Filter { tag, health }, now) {
                 Lookup::Found(found) => Outcome::Ok(Ret::Found(Found {
-                    instances: found.instances.iter().map(|one| one.id().clone()).collect(),
+                    instances: found
+                        .instances
+                        .iter()
+                        .map(|one| (one.id().clone(), status_of(one)))
+                        .collect(),
                     revision: found.revision,
                     age_ms: Some(found.age.as_millis() as u64),
                     panic: found.panic,
@@ -311,7 +315,9 @@ impl Client {
             is_tagged && (!looking.passing || entry.status == Status::Passing)
         };
         let wanted = entries.iter().filter(is_wanted);
-        let instances = wanted.map(|entry| entry.instance.id().clone()).collect();
+        let instances = wanted
+            .map(|entry| (entry.instance.id().clone(), entry.status))
+            .collect();
         let revision = found.revision.0;
         if let Some(asked_at) = looking.asked_at {
             let cache = &mut self.caller.engine_mut().cache;

@@ -2,7 +2,7 @@
 
 use super::message::{Answer, Call, Message, Relayed, Uncalled};
 use super::op::{Called, Ret};
-use super::pool::{Chosen, Pool};
+use super::pool::{Chosen, Pick, Pool};
 use super::probes::PROBES;
 use super::{Peer, Settings, Timer};
 use crate::discovery::Label;
@@ -105,6 +105,14 @@ impl Engine {
         self.pools
             .iter()
             .flat_map(|(service, pool)| pool.breakers().map(move |(id, one)| (service, id, one)))
+    }
+
+    /// By service: how often an instance was picked, and the latest times.
+    pub fn picks(&self) -> impl Iterator<Item = (&Label, u64, &VecDeque<Pick>)> {
+        self.pools.iter().map(|(service, pool)| {
+            let (count, latest) = pool.picks();
+            (service, count, latest)
+        })
     }
 
     /// How many calls are under way to an instance that its breaker let through while it was half open until then.

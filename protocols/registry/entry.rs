@@ -50,22 +50,13 @@ pub fn fence_of(key: &str) -> Key {
     format!("{FENCES_PREFIX}{rest}").into()
 }
 
-fn name(status: Status) -> &'static str {
-    match status {
-        Status::Passing => "passing",
-        Status::Warning => "warning",
-        Status::Critical => "critical",
-        Status::Maintenance => "maintenance",
-    }
-}
-
 /// How the instance is: what is written of it; well, if nothing is, as then its lease says so.
 pub fn status_of(instance: &Instance) -> Status {
     let written = instance.metadata().get(STATUS).map(String::as_str);
     let all = [Status::Warning, Status::Critical, Status::Maintenance];
     let known = all
         .into_iter()
-        .find(|status| Some(name(*status)) == written);
+        .find(|status| Some(status.as_str()) == written);
     known.unwrap_or(Status::Passing)
 }
 
@@ -82,7 +73,7 @@ pub fn check_of(instance: &Instance) -> Option<CheckSettings> {
 /// If its metadata has no room for it.
 pub(super) fn with_status(instance: &Instance, status: Status) -> Result<Instance, InstanceError> {
     let mut metadata = instance.metadata().clone();
-    metadata.insert(STATUS.to_owned(), name(status).to_owned());
+    metadata.insert(STATUS.to_owned(), status.as_str().to_owned());
     instance.clone().with_metadata(metadata)
 }
 

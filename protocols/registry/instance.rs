@@ -113,6 +113,25 @@ impl Instance {
         Some((client.assured_until(self.lease?)?, client.clock()))
     }
 
+    /// Since when it is in maintenance, if it is, is to be, and has asked for nothing else since.
+    pub fn in_maintenance(&self) -> Option<Revision> {
+        match &self.phase {
+            Phase::Registered { at, value }
+                if self.orders.contains_key(&Order::Maintenance)
+                    && !self.is_changing()
+                    && self.wanted().as_ref() == Some(value) =>
+            {
+                Some(*at)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it has asked for something else than what it knows of its entry.
+    fn is_changing(&self) -> bool {
+        matches!(self.under_way, Some(Step::Register(_) | Step::Deregister))
+    }
+
     /// Whether it has been ordered to do something that is not over.
     pub fn is_ordered(&self) -> bool {
         !self.orders.is_empty()
@@ -431,6 +450,8 @@ impl Instance {
     fn report(&mut self, cx: &mut Context<'_, Peer>) {
         let (wanted, phase) = (self.wanted(), &self.phase);
         let is_so = match phase {
+            // What is under way may be what was wanted before, and end what is wanted now.
+            _ if self.is_changing() => false,
             Phase::Registered { value, .. } => wanted.as_ref() == Some(value),
             Phase::Deregistered { .. } => wanted.is_none(),
             Phase::Unknown => false,

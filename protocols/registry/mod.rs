@@ -2,13 +2,16 @@
 //!
 //! # What it promises
 //!
-//! | to whom | what | where |
-//! |---|---|---|
-//! | an instance that keeps its lease | it is in the store of every server that has heard of it | `invariants/registered.rs` |
-//! | an instance that has deregistered | it does not come back, whatever comes late | `entry.rs`, `invariants/gone.rs` |
-//! | who looks up | an instance that died is gone when its lease has run out, or it has been critical for long | `checks.rs` |
-//! | who calls | some instance, as long as one is well; without the registry, from what is known, and how old that is | `feed.rs`, `engine.rs` |
-//! | instances that recover | a few calls at first, and never more retries than the budget allows | `pool.rs`, `invariants/` |
+//! | to whom | what | where | canaries |
+//! |---|---|---|---|
+//! | an instance that keeps its lease | it is in the store of every server that has heard of it | `invariants/registered.rs` | |
+//! | an instance that has deregistered | it does not come back, whatever comes late | `entry.rs`, `invariants/gone.rs` | H7, H9 |
+//! | an instance in maintenance | it stays so, whatever a check finds out | `checks.rs`, `invariants/maintained.rs` | X10 |
+//! | who looks up | an instance that died is gone when its lease has run out, or it has been critical for long | `checks.rs`, `invariants/maintained.rs` | X11 |
+//! | who looks up, or asks DNS | those that are well, if it wants those; those with a tag, if it wants those | `client.rs`, `server.rs` | X8, X9 |
+//! | who calls | some instance, as long as one is well; without the registry, from what is known, and how old that is | `feed.rs`, `engine.rs` | |
+//! | instances | each has its share of calls, as the policy says | `pool.rs`, [`balance`](crate::discovery::balance) | X12 to X15 |
+//! | instances that recover | a few calls at first, and never more retries than the budget allows | `pool.rs`, `invariants/` | H1, H3, H5, H5b |
 //!
 //! # Where is what
 //!
@@ -50,6 +53,7 @@ pub use entry::{address_of, check_of, entry_of, fence_of, node_of, status_of};
 pub use instance::{Instance, Phase, id_of};
 pub use message::{Answer, Call, Dns, Message, Ordered, Probe, Probed, Relayed, Uncalled};
 pub use op::{Called, Found, Op, Order, Ret, Source};
+pub use pool::{PICKS_MAX, Pick};
 pub use proxy::Proxy;
 pub use server::{Server, entries};
 

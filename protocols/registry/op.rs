@@ -1,6 +1,7 @@
 //! What is asked of clients and instances, and their answers.
 
 use crate::discovery::Label;
+use crate::discovery::health::Status;
 use serde::{Deserialize, Serialize};
 use splitbrain_core::NodeId;
 use std::fmt;
@@ -143,8 +144,8 @@ pub struct Called {
 /// The instances that were found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Found {
-    /// Their ids, ascending.
-    pub instances: Vec<Label>,
+    /// Their ids, ascending, and how they are.
+    pub instances: Vec<(Label, Status)>,
     /// The revision of the store at which it was so.
     pub revision: u64,
     /// It was so this long ago, in milliseconds; nothing, if nobody knows.
@@ -161,7 +162,13 @@ impl fmt::Display for Ret {
                 "{} of {} answered the attempt {}, known {}ms ago",
                 called.instance, called.service, called.attempts, called.age_ms
             ),
-            Ret::Found(found) => write!(f, "{:?} at {}", found.instances, found.revision),
+            Ret::Found(found) => {
+                f.write_str("found")?;
+                for (instance, status) in &found.instances {
+                    write!(f, " {instance} ({status})")?;
+                }
+                write!(f, " at {}", found.revision)
+            }
             Ret::Resolved(sockets) => write!(f, "{sockets:?}"),
             Ret::Obeyed => f.write_str("obeyed"),
         }

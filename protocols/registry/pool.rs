@@ -7,7 +7,7 @@ use crate::discovery::breaker::{Breaker, BreakerState, CallOutcome, Permit};
 use crate::discovery::outlier::OutlierDetector;
 use crate::discovery::{Instance, Label};
 use splitbrain_core::{NodeId, Rng, Time};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// The instances of a service, and what is known of each by having called it.
@@ -18,6 +18,22 @@ pub(super) struct Pool {
     outliers: OutlierDetector,
     /// Of those that were called.
     breakers: BTreeMap<Label, Breaker>,
+    /// How often an instance was picked, and the latest [`PICKS_MAX`] times.
+    picks: (u64, VecDeque<Pick>),
+}
+
+/// How many picks are remembered.
+pub const PICKS_MAX: usize = 64;
+
+/// That an instance was picked, for invariants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pick {
+    /// Who could be, and how many calls each had outstanding.
+    pub eligible: Vec<(Label, u64)>,
+    /// Who was; nobody, if nobody could be.
+    pub picked: Option<Label>,
+    /// What the call was about.
+    pub key: String,
 }
 
 /// An instance that is to be called.
@@ -39,7 +55,33 @@ impl Pool {
             balancer: Balancer::new(settings.policy, seed),
             outliers: OutlierDetector::new(settings.outliers),
             breakers: BTreeMap::new(),
+            picks: (0, VecDeque::new()),
         }
+    }
+
+    /// How often an instance was picked so far, and the latest times.
+    pub(super) fn picks(&self) -> (u64, &VecDeque<Pick>) {
+        (self.picks.0, &self.picks.1)
+    }
+
+    fn pick(&mut self, key: &str, excluded: &BTreeSet<Label>, rng: &mut Rng) -> Option<Label> {
+        let balancer = &self.balancer;
+        let ids = self.instances.iter().map(|instance| instance.id());
+        let eligible = ids.filter(|id| !excluded.contains(*id));
+        let eligible = eligible.map(|id| (id.clone(), balancer.outstanding(id)));
+        let eligible = eligible.collect();
+        let picked = self.balancer.pick(&Request { key, excluded }, rng);
+        let (count, latest) = &mut self.picks;
+        *count += 1;
+        if latest.len() >= PICKS_MAX {
+            latest.pop_front();
+        }
+        latest.push_back(Pick {
+            eligible,
+            picked: picked.clone(),
+            key: key.to_owned(),
+        });
+        picked
     }
 
     /// The instances that there are now.
@@ -72,10 +114,7 @@ impl Pool {
         let mut refused = 0;
         for avoided in [tried, &BTreeSet::new()] {
             let mut excluded: BTreeSet<Label> = ejected.union(avoided).cloned().collect();
-            while let Some(id) = {
-                let excluded = &excluded;
-                self.balancer.pick(&Request { key, excluded }, rng)
-            } {
+            while let Some(id) = self.pick(key, &excluded, rng) {
                 let new = || Breaker::new(settings.breaker);
                 let breaker = self.breakers.entry(id.clone()).or_insert_with(new);
                 let node = self.instances.iter().find(|one| *one.id() == id);

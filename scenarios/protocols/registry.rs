@@ -1,15 +1,15 @@
 //! Service discovery under test.
 
-use serde::Serialize;
-use splitbrain::check::{History, HistoryError, Outcome, jsonl};
-use splitbrain::protocol::{Contradiction, Given, HistoryOf, Judgement, Protocol};
+mod balanced;
+mod history;
+
+use balanced::Balanced;
+use splitbrain::protocol::{Given, HistoryOf, Judgement, Protocol};
 use splitbrain::scenario::ClusterSpec;
 use splitbrain::{Cluster, Invariant, NodeId, Rng};
 use splitbrain_protocols::discovery::Label;
 use splitbrain_protocols::raft::{self, View};
-use splitbrain_protocols::registry::{
-    self, Config, FIRST_PORT, Op, Order, Peer, Phase, Ret, Settings, Source,
-};
+use splitbrain_protocols::registry::{self, Config, Op, Order, Peer, Phase, Ret, Settings, Source};
 use splitbrain_protocols::service;
 use std::io;
 
@@ -84,6 +84,11 @@ impl Protocol for Registry {
                 lasting_ms: rng.between(200..=3_000),
             }
         };
+        let tag = |rng: &mut Rng| match rng.below(6) {
+            0 => Label::new("blue").ok(),
+            1 => Label::new("green").ok(),
+            _ => None,
+        };
         let call = |by_proxy| Op::Call {
             service: service.clone(),
             key: format!("k{}", nth % given.workload.keys.get() as u64),
@@ -94,7 +99,7 @@ impl Protocol for Registry {
             Some("proxy") => call(true),
             Some("look-up") => Op::LookUp {
                 service: service.clone(),
-                tag: None,
+                tag: tag(rng),
                 passing: rng.below(2) == 0,
                 from: match rng.below(3) {
                     0 => Source::Cache,
@@ -104,7 +109,7 @@ impl Protocol for Registry {
             },
             Some("resolve") => Op::Resolve {
                 service: service.clone(),
-                tag: None,
+                tag: tag(rng),
             },
             Some("deregister") => order(Order::Deregister, rng),
             Some("maintenance") => order(Order::Maintenance, rng),
@@ -162,120 +167,20 @@ impl Protocol for Registry {
     }
 
     fn invariants(settings: &Settings) -> Vec<Box<dyn Invariant<Peer>>> {
-        registry::invariants::all(settings)
+        let mut all = registry::invariants::all(settings);
+        all.push(Box::new(Balanced::new(settings.policy)));
+        all
     }
 
     fn judge(history: &HistoryOf<Self>, _: u64) -> Judgement {
-        match judged(history) {
-            Err(error) => Judgement::Unknown(format!("the history makes no sense: {error}")),
-            Ok(None) => Judgement::Valid,
-            Ok(Some((place, what))) => Judgement::Invalid {
-                what,
-                contradiction: Contradiction {
-                    operations: vec![place],
-                    mentioned: Vec::new(),
-                },
-            },
-        }
+        history::judge(history)
     }
 
     fn write_history(history: &HistoryOf<Self>, out: &mut dyn io::Write) -> io::Result<()> {
-        let words = |ret: Ret| Answer {
-            answer: ret.to_string(),
-        };
-        jsonl::write(&history.clone().map(|op| op, words), out)
+        history::write(history, out)
     }
 }
 
 fn raft_server(peer: &Peer) -> Option<&raft::Server> {
     peer.service().server().map(service::Server::raft)
-}
-
-/// An answer, in words.
-#[derive(Serialize)]
-struct Answer {
-    answer: String,
-}
-
-/// The first answer that names somebody who is no instance of the service that was asked for, and its place.
-fn judged(history: &History<Op, Ret>) -> Result<Option<(usize, String)>, HistoryError> {
-    let operations = history.operations()?;
-    let wrong = operations
-        .iter()
-        .enumerate()
-        .find_map(|(place, operation)| {
-            let Outcome::Ok(ret) = operation.outcome else {
-                return None;
-            };
-            Some((place, wrong_answer(operation.op, ret)?))
-        });
-    Ok(wrong)
-}
-
-/// What is wrong with an answer. The id of an instance tells its service, and so does its port.
-fn wrong_answer(op: &Op, ret: &Ret) -> Option<String> {
-    let (Op::Call { service, .. } | Op::LookUp { service, .. } | Op::Resolve { service, .. }) = op
-    else {
-        return None;
-    };
-    let belongs = |instance: &Label| {
-        let id = instance.as_str().strip_prefix(service.as_str());
-        id.is_some_and(|rest| rest.starts_with("-n"))
-    };
-    match ret {
-        Ret::Called(called) if called.service != *service || !belongs(&called.instance) => {
-            Some(format!(
-                "a call of {service} was answered by {} of {}",
-                called.instance, called.service
-            ))
-        }
-        Ret::Found(found) => {
-            let stranger = found.instances.iter().find(|one| !belongs(one))?;
-            Some(format!("a look-up of {service} found {stranger}"))
-        }
-        Ret::Resolved(sockets) => {
-            let number: u16 = service.as_str().strip_prefix('s')?.parse().ok()?;
-            let port = FIRST_PORT + number - 1;
-            let stranger = sockets.iter().find(|socket| socket.port() != port)?;
-            Some(format!("{service} was resolved to {stranger}"))
-        }
-        Ret::Called(_) | Ret::Obeyed => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use splitbrain_protocols::registry::Called;
-
-    fn label(text: &str) -> Label {
-        Label::new(text).unwrap()
-    }
-
-    #[test]
-    fn answers_of_other_services_are_wrong() {
-        let service = label("s1");
-        let call = Op::Call {
-            service: service.clone(),
-            key: "k1".to_owned(),
-            by_proxy: false,
-        };
-        let called = |service: &str, instance: &str| {
-            Ret::Called(Called {
-                service: label(service),
-                instance: label(instance),
-                attempts: 1,
-                age_ms: 0,
-                stale: false,
-                panic: false,
-            })
-        };
-        assert_eq!(wrong_answer(&call, &called("s1", "s1-n4")), None);
-        assert!(wrong_answer(&call, &called("s2", "s2-n4")).is_some());
-        assert!(wrong_answer(&call, &called("s1", "s11-n4")).is_some());
-        let resolve = Op::Resolve { service, tag: None };
-        let resolved = |text: &str| Ret::Resolved(vec![text.parse().unwrap()]);
-        assert_eq!(wrong_answer(&resolve, &resolved("10.0.0.4:8000")), None);
-        assert!(wrong_answer(&resolve, &resolved("10.0.0.5:8001")).is_some());
-    }
 }

@@ -22,6 +22,7 @@ use super::SettingsError;
 use super::settings::{LARGEST_MS, within};
 use serde::{Deserialize, Serialize};
 use splitbrain_core::{Rng, Time};
+use std::fmt;
 use std::time::Duration;
 
 /// What a heartbeat or the answer to a probe says.
@@ -48,6 +49,24 @@ pub enum Status {
     Critical,
     /// Somebody has taken it out of service on purpose.
     Maintenance,
+}
+
+impl Status {
+    /// Its name, as it is written down.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Passing => "passing",
+            Status::Warning => "warning",
+            Status::Critical => "critical",
+            Status::Maintenance => "maintenance",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
 }
 
 impl From<Report> for Status {

@@ -5,6 +5,8 @@
 //! |---|---|---|
 //! | `registered` | who keeps its lease is in the store of every server that has heard of it | `registered.rs` |
 //! | `gone` | who has deregistered does not come back | `gone.rs` |
+//! | `maintained` | who is out of service on purpose stays so | `maintained.rs` |
+//! | `critical-goes` | who is asked, and critical for long, is removed | `maintained.rs` |
 //! | `cache-monotone` | no cache goes back to an older revision | `cache_monotone.rs` |
 //! | `breaker-law` | a half-open breaker has as many probes under way as it says, and not too many | `breaker_law.rs` |
 //! | `retry-law` | retries stay within the budget, and their waits within the cap, and spread | `retry_law.rs` |
@@ -12,12 +14,14 @@
 mod breaker_law;
 mod cache_monotone;
 mod gone;
+mod maintained;
 mod registered;
 mod retry_law;
 
 pub use breaker_law::BreakerLaw;
 pub use cache_monotone::CacheMonotone;
 pub use gone::Gone;
+pub use maintained::{CriticalGoes, Maintained};
 pub use registered::Registered;
 pub use retry_law::RetryLaw;
 
@@ -30,6 +34,8 @@ pub fn all(settings: &Settings) -> Vec<Box<dyn Invariant<Peer>>> {
     let mut all = service::invariants::all(&settings.service, |peer: &Peer| Some(peer.service()));
     all.push(Box::new(Registered::new(settings)));
     all.push(Box::new(Gone::default()));
+    all.push(Box::new(Maintained::default()));
+    all.push(Box::new(CriticalGoes::new(settings)));
     all.push(Box::new(CacheMonotone::default()));
     all.push(Box::new(BreakerLaw::new(settings)));
     all.push(Box::new(RetryLaw::new(settings)));
