@@ -6,12 +6,12 @@
 //! | fencing tokens | `resource.rs` | a resource that does not look at them: who was paused writes after the next holder | K10 |
 //! | any use of a place | `client.rs` | to go on until one is told that it is lost, while one cannot be reached | K11 |
 //! | any wait | `order.rs` | to wait for all before: whoever goes wakes everybody, and one of them gets in | H4 |
-//! | read-write lock, semaphore | `order.rs` | readers that overtake a waiting writer; a permit that nobody is told of | |
-//! | leader election | `line.rs`, `election.rs` | to proclaim under a key of the same name that came later | |
-//! | group | `line.rs`, `group.rs` | a member that outlives its lease | |
-//! | queue | `queue.rs` | to read the head, and to delete it later | |
-//! | barrier | `line.rs`, `barrier.rs` | to look whether it is open, and not whether it has been opened since one came | |
-//! | configuration | `configuration.rs` | to watch from now on, and not from what was read | |
+//! | read-write lock, semaphore | `order.rs` | readers that overtake a writer; one more than there are permits | X2, X1 |
+//! | leader election | `line.rs`, `election.rs` | to take the newest candidate for the leader | X7 |
+//! | group | `line.rs`, `group.rs` | a member whose key goes with no lease | X6 |
+//! | queue | `queue.rs` | to read the head, and to delete it later | X3 |
+//! | barrier | `line.rs`, `barrier.rs` | to take an opening of before one came for one's own | X4 |
+//! | configuration | `configuration.rs` | to watch from now on, and not from what was read | X5 |
 //!
 //! Locks, permits, leadership and membership are one thing: a place in a line. What differs is who in the line is in
 //! (`order.rs`). Each place has a lease of its own: to go is to revoke it, and if nobody hears of that, it runs out. Its token

@@ -1,6 +1,8 @@
 //! The coordination recipes under test.
 
+mod configurations;
 mod history;
+mod known;
 
 use splitbrain::protocol::{Given, HistoryOf, Judgement, Protocol};
 use splitbrain::scenario::ClusterSpec;
@@ -41,7 +43,7 @@ impl Protocol for Coordination {
     ];
     const HAS_PROGRESS: bool = true;
     const HAS_LEADER: bool = true;
-    /// Tokens grow, and queues are queues.
+    /// Tokens grow, queues are queues, and whoever asks is told.
     const HISTORY_PROPERTY: Option<&'static str> = Some("order");
 
     fn validate(given: Given<'_, Settings>) -> Result<(), String> {

@@ -1,6 +1,7 @@
-//! What clients saw: tokens that grow, queues that are queues, and barriers at which parties wait.
+//! What clients saw: tokens that grow, queues that are queues, and barriers at which parties wait. Beside it: what they are told of
+//! each other (`known.rs`), and of configurations (`configurations.rs`).
 
-use super::Coordination;
+use super::{Coordination, configurations, known};
 use serde::Serialize;
 use splitbrain::check::lock::{self, Kind, Mode};
 use splitbrain::check::{History, Operation, Outcome, jsonl};
@@ -10,15 +11,20 @@ use splitbrain_protocols::kv::Value;
 use std::collections::BTreeMap;
 use std::io;
 
-/// Whether tokens are unique and grow, and whether each queue gives what was put into it once, in order.
+/// Whether tokens are unique and grow, each queue gives what was put into it once, in order, parties wait at barriers, and whoever asks
+/// is told of those who are in, and of all that was set.
 pub(super) fn judge(history: &HistoryOf<Coordination>) -> Judgement {
     let operations = match history.operations() {
         Ok(operations) => operations,
         Err(error) => return Judgement::Unknown(format!("the history makes no sense: {error}")),
     };
     let locks = tokens(history);
-    let all = locks.and_then(|()| queues(&operations));
-    match all.and_then(|()| barriers(&operations)) {
+    let all = locks
+        .and_then(|()| queues(&operations))
+        .and_then(|()| barriers(&operations))
+        .and_then(|()| known::check(&operations))
+        .and_then(|()| configurations::check(&operations));
+    match all {
         Ok(()) => Judgement::Valid,
         Err((what, operations)) => Judgement::Invalid {
             what,
@@ -42,7 +48,7 @@ pub(super) fn write(history: &HistoryOf<Coordination>, out: &mut dyn io::Write) 
 }
 
 /// What contradicts each other: in words, and which operations.
-type Contradicts = (String, Vec<usize>);
+pub(super) type Contradicts = (String, Vec<usize>);
 
 /// Tokens of locks and elections. That more hold one than may at the same time, clients that are paused cannot help; what is
 /// relied on is for invariants.
@@ -78,7 +84,7 @@ fn tokens(history: &HistoryOf<Coordination>) -> Result<(), Contradicts> {
     }
 }
 
-type Operations<'a> = [Operation<&'a Op, &'a Ret>];
+pub(super) type Operations<'a> = [Operation<&'a Op, &'a Ret>];
 
 /// What is known of an element of a queue: the places of its operations.
 struct Element<'a> {
@@ -219,7 +225,7 @@ fn barriers(operations: &Operations<'_>) -> Result<(), Contradicts> {
 }
 
 /// Whether one had ended, and certainly was done, before the other began.
-fn before(operations: &Operations<'_>, first: usize, then: usize) -> bool {
+pub(super) fn before(operations: &Operations<'_>, first: usize, then: usize) -> bool {
     let (first, then) = (&operations[first], &operations[then]);
     match (first.outcome, first.completed) {
         (Outcome::Ok(_), Some(completed)) => completed.event < then.invoked.event,
