@@ -3,13 +3,14 @@
 //!
 //! # What it promises
 //!
-//! | to whom | what | where |
-//! |---|---|---|
-//! | who writes, or reads | linearizable: as if there were one store, and each operation happened at one moment | `raft`, `kv` |
-//! | who reads [stale](Op::Stale) | some state that there was, of some server | `server.rs` |
-//! | who holds a lease | its keys are there as long as [`Client::assured_until`] says, by the holder's own clock | `lessor.rs`, `client/` |
-//! | everybody else | keys of a lease that nobody keeps alive go, at most its time to live and a little later | `lessor.rs` |
-//! | who [watches](Op::Changes) | every change after a revision, once, in order, those of a revision together; or that it was compacted | `watches.rs`, `client/` |
+//! | to whom | what | where | canaries |
+//! |---|---|---|---|
+//! | who writes, or reads | linearizable: as if there were one store, and each operation happened at one moment | `raft`, `kv` | X16, X20 |
+//! | who reads the past | what was there at that revision, or that it was compacted | `kv` | |
+//! | who reads [stale](Op::Stale) | some state that there was, of some server | `server.rs` | |
+//! | who holds a lease | its keys are there as long as [`Client::assured_until`] says, by the holder's own clock | `lessor.rs`, `client/` | K5, K5b, K13 |
+//! | everybody else | keys of a lease that nobody keeps alive go, at most its time to live and a little later | `lessor.rs` | K7, X17 |
+//! | who [watches](Op::Changes) | every change after a revision, once, in order, those of a revision together; or that it was compacted | `watches.rs`, `client/` | K14, K15, K17, K19, X19 |
 //!
 //! # Where is what
 //!
