@@ -5,7 +5,8 @@ mod serial;
 use proptest::prelude::*;
 use serial::{Criterion, possible};
 use splitbrain_check::transactions::{
-    Anomaly, History, Key, Level, Micro, Report, Seen, Value, check_lists,
+    Anomaly, History, Key, Level, Micro, RegisterSettings, Report, Seen, Value, check_lists,
+    check_registers,
 };
 use splitbrain_check::{Budget, ProcessId};
 
@@ -277,5 +278,31 @@ proptest! {
         // Levels are decided whatever the budget.
         let poor = check_lists(&history, Budget { steps: 0 }).expect("lists");
         prop_assert_eq!(report.ruled_out, poor.ruled_out);
+    }
+
+    #[test]
+    fn registers_agree_with_brute_force(
+        drawn in drawn(),
+        choices in prop::collection::vec(0..1000_usize, 24),
+        sequential_keys: bool,
+        linearizable_keys: bool,
+    ) {
+        let history = history(&drawn, &choices, false);
+        let plain = RegisterSettings::default();
+        let report = check_registers(&history, plain, Budget::default()).expect("registers");
+        sound(&history, &report)?;
+        // With more assumptions, only what they allow is a reason to find nothing.
+        let settings = RegisterSettings { sequential_keys, linearizable_keys, ..plain };
+        let report = check_registers(&history, settings, Budget::default()).expect("registers");
+        let level = match (sequential_keys, linearizable_keys) {
+            (_, true) => Level::StrictSerializable,
+            (true, false) => Level::StrongSessionSerializable,
+            _ => Level::Serializable,
+        };
+        if brute(&history, level) == Some(true) {
+            prop_assert!(!report.ruled_out.contains(&level), "{}\n{}", report, words(&history));
+        }
+        let again = check_registers(&history, settings, Budget::default()).expect("registers");
+        prop_assert_eq!(&report, &again);
     }
 }

@@ -147,6 +147,8 @@ pub enum Anomaly {
         key: String,
         /// Why each value comes before the next, in words.
         reasons: Vec<String>,
+        /// The order that levels must agree with to imply all of these.
+        order: Order,
     },
 }
 
@@ -245,8 +247,10 @@ impl Anomaly {
             | Anomaly::IncompatibleOrders { .. } => level >= Level::ReadCommitted,
             Anomaly::Internal { .. } | Anomaly::LostUpdate { .. } => level >= Level::RepeatableRead,
             Anomaly::LostElement { .. } => level.order() == Order::RealTime,
-            // The order was inferred from what the caller said of the store, not from what a level says.
-            Anomaly::CyclicVersions { .. } => false,
+            // Levels from read committed on that agree with the order imply what the versions were ordered by; see `RegisterSettings`.
+            Anomaly::CyclicVersions { order, .. } => {
+                level >= Level::ReadCommitted && level.order() >= *order
+            }
         }
     }
 }

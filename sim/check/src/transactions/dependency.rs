@@ -120,3 +120,47 @@ pub(crate) fn time_order(
     }
     next_moment as usize + 1
 }
+
+/// Edges from each source to each target but itself. Targets are a writer and its version each, in order of writers, each once.
+///
+/// There are many sources and many targets sometimes. Then the targets stand in a row of nodes twice, once leading to all before and once
+/// to all after, and each source leads to the parts before and after itself: linearly many edges. `nodes` grows by those.
+pub(crate) fn fan(
+    links: &mut Links,
+    nodes: &mut usize,
+    sources: &[(u32, Dependency)],
+    targets: &[(u32, u32)],
+) {
+    if sources.len().min(targets.len()) <= 2 {
+        for (source, kind) in sources {
+            let others = targets.iter().filter(|(writer, _)| writer != source);
+            links.extend(others.map(|(writer, version)| link(*source, *writer, *kind, *version)));
+        }
+        return;
+    }
+    let count = targets.len() as u32;
+    let (before, after) = (*nodes as u32, *nodes as u32 + count);
+    *nodes += 2 * targets.len();
+    for (index, (writer, version)) in (0..count).zip(targets) {
+        links.push(onward(before + index, *writer, *version));
+        links.push(onward(after + index, *writer, *version));
+        if index > 0 {
+            links.push(onward(before + index, before + index - 1, NO_VERSION));
+            links.push(onward(after + index - 1, after + index, NO_VERSION));
+        }
+    }
+    for (source, kind) in sources {
+        match targets.binary_search_by_key(source, |(writer, _)| *writer) {
+            Err(_) => links.push(link(*source, after, *kind, NO_VERSION)),
+            Ok(own) => {
+                let own = own as u32;
+                if own > 0 {
+                    links.push(link(*source, before + own - 1, *kind, NO_VERSION));
+                }
+                if own + 1 < count {
+                    links.push(link(*source, after + own + 1, *kind, NO_VERSION));
+                }
+            }
+        }
+    }
+}

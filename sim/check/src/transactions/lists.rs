@@ -4,7 +4,7 @@ mod orders;
 mod scan;
 
 use super::anomaly::Anomaly;
-use super::dependency::{Dependency, Links, link, onward, time_order};
+use super::dependency::{Dependency, Links, fan, link, time_order};
 use super::history::{History, Key, Status};
 use super::report::{Few, Report, Unfit, report};
 use super::versions::{Lookup, Versions, by_key, committed, fits, versions};
@@ -56,7 +56,15 @@ pub fn check_lists(history: &History, budget: Budget) -> Result<Report, Unfit> {
     let nodes = time_order(history, &committed, nodes, &mut links);
     let mut few = vec![internal];
     few.extend(found);
-    Ok(report(history, &versions, nodes, &links, few, budget))
+    Ok(report(
+        history,
+        &versions,
+        nodes,
+        &links,
+        few,
+        &|_| None,
+        budget,
+    ))
 }
 
 /// Kinds of anomalies that are not cycles, as places in [`Inference::found`].
@@ -188,8 +196,7 @@ impl Inference<'_> {
 
     /// Confirmed appends that nobody saw. They came after all that was seen: the longest list would have them otherwise.
     ///
-    /// Each reader of the longest list, and the last writer in it, comes before each of them but its own. For that, the unseen ones stand
-    /// in a row of nodes twice, once leading to all before and once to all after.
+    /// Each reader of the longest list, and the last writer in it, comes before each of them but its own.
     fn unseen(&mut self, key: usize, reads: &[Read], order: &Order, last: Option<u32>) {
         let versions = self.versions;
         let mut seen: Vec<u32> = order.versions.iter().flatten().copied().collect();
@@ -206,19 +213,6 @@ impl Inference<'_> {
             return;
         }
         self.lost_elements(key, reads, &unseen);
-        let count = unseen.len() as u32;
-        let (before, after) = (self.nodes as u32, self.nodes as u32 + count);
-        self.nodes += 2 * unseen.len();
-        for (index, version) in (0..count).zip(&unseen) {
-            let writer = self.writer(*version);
-            self.links.push(onward(before + index, writer, *version));
-            self.links.push(onward(after + index, writer, *version));
-            if index > 0 {
-                let (previous, this) = (before + index - 1, after + index);
-                self.links.push(onward(before + index, previous, u32::MAX));
-                self.links.push(onward(this - 1, this, u32::MAX));
-            }
-        }
         let length = order.versions.len() as u32;
         let readers = reads.iter().zip(&order.seen);
         let readers = readers.filter(|(read, seen)| read.external() && **seen == Some(length));
@@ -228,23 +222,11 @@ impl Inference<'_> {
         if let Some(last) = last {
             sources.push((self.writer(last), Dependency::WriteWrite));
         }
-        for (source, kind) in sources {
-            let own = unseen.binary_search_by_key(&source, |version| self.writer(*version));
-            match own {
-                Err(_) => self.links.push(link(source, after, kind, u32::MAX)),
-                Ok(own) => {
-                    let own = own as u32;
-                    if own > 0 {
-                        let to = before + own - 1;
-                        self.links.push(link(source, to, kind, u32::MAX));
-                    }
-                    if own + 1 < count {
-                        let to = after + own + 1;
-                        self.links.push(link(source, to, kind, u32::MAX));
-                    }
-                }
-            }
-        }
+        let targets: Vec<(u32, u32)> = unseen
+            .iter()
+            .map(|version| (self.writer(*version), *version))
+            .collect();
+        fan(&mut self.links, &mut self.nodes, &sources, &targets);
     }
 
     /// Unseen elements that were appended before somebody looked.

@@ -22,6 +22,7 @@ mod graph;
 mod history;
 mod level;
 mod lists;
+mod registers;
 mod report;
 mod search;
 mod versions;
@@ -33,6 +34,7 @@ pub use dependency::Dependency;
 pub use history::{History, Key, List, Micro, Name, Seen, Status, Transaction, Value};
 pub use level::Level;
 pub use lists::check_lists;
+pub use registers::{RegisterSettings, check_registers};
 pub use report::{Report, Unfit};
 
 #[cfg(test)]

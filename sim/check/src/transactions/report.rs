@@ -7,6 +7,7 @@ use super::dependency::Links;
 use super::graph::Graph;
 use super::history::History;
 use super::level::Level;
+use super::search::Hop;
 use super::versions::Versions;
 use super::words;
 use crate::{Budget, Shown, Verdict};
@@ -124,13 +125,14 @@ impl Few {
     }
 }
 
-/// Finds the cycles, and sums up.
+/// Finds the cycles, and sums up. What is known of the reason why versions are in the order of a dependency is added to its words.
 pub(crate) fn report(
     history: &History,
     versions: &Versions,
     nodes: usize,
     links: &Links,
     few: Vec<Few>,
+    reason: &dyn Fn(&Hop) -> Option<String>,
     budget: Budget,
 ) -> Report {
     let graph = Graph::new(nodes, links);
@@ -150,7 +152,7 @@ pub(crate) fn report(
         report.anomalies.extend(few.anomalies);
         report.left_out += few.left_out;
     }
-    let in_words = |found| Anomaly::Cycle(words::cycle(history, versions, found));
+    let in_words = |found| Anomaly::Cycle(words::cycle(history, versions, reason, found));
     report.anomalies.extend(found.iter().map(in_words));
     let ruled_out = |level: &Level| {
         worst[level.order() as usize].is_some_and(|worst| level.forbids(worst))

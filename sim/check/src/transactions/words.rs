@@ -39,7 +39,12 @@ pub(crate) fn show(history: &History, index: u32) -> Shown {
 }
 
 /// A cycle that was found, in words.
-pub(crate) fn cycle(history: &History, versions: &Versions, found: &Found) -> Cycle {
+pub(crate) fn cycle(
+    history: &History,
+    versions: &Versions,
+    reason: &dyn Fn(&Hop) -> Option<String>,
+    found: &Found,
+) -> Cycle {
     let step = |hop: &Hop| {
         let version = versions.all.get(hop.version as usize);
         let version = version.filter(|_| hop.version != NO_VERSION);
@@ -47,7 +52,10 @@ pub(crate) fn cycle(history: &History, versions: &Versions, found: &Found) -> Cy
             transaction: show(history, hop.from),
             dependency: hop.kind,
             key: version.map(|version| history.key_name(version.key).to_string()),
-            why: why(history, versions, hop),
+            why: match reason(hop) {
+                None => why(history, versions, hop),
+                Some(reason) => format!("{} ({reason})", why(history, versions, hop)),
+            },
         }
     };
     Cycle {

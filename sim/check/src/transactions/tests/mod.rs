@@ -1,6 +1,7 @@
 //! Hand-made histories: every anomaly once as it is, and once as it is not.
 
 mod lists;
+mod registers;
 
 use super::*;
 use crate::{Budget, ProcessId};
