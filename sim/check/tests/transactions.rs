@@ -5,10 +5,10 @@ mod serial;
 use proptest::prelude::*;
 use serial::{Criterion, possible};
 use splitbrain_check::transactions::{
-    Anomaly, History, Key, Level, Micro, RegisterSettings, Report, Seen, Value, check_lists,
-    check_registers,
+    Anomaly, History, Key, Level, Micro, RegisterSettings, Report, Seen, Value, WeakLevel,
+    check_lists, check_registers, check_weak,
 };
-use splitbrain_check::{Budget, ProcessId};
+use splitbrain_check::{Budget, ProcessId, Verdict};
 
 /// A transaction as proptest draws it: process, steps, how it ends, and how many events it stays open.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ fn drawn() -> impl Strategy<Value = Vec<Drawn>> {
         ending,
         open_for,
     });
-    prop::collection::vec(one, 1..5)
+    prop::collection::vec(one, 1..6)
 }
 
 /// The history of the drawn transactions. What a read sees is drawn from what was appended to its key at all: mostly it is wrong,
@@ -304,5 +304,15 @@ proptest! {
         }
         let again = check_registers(&history, settings, Budget::default()).expect("registers");
         prop_assert_eq!(&report, &again);
+    }
+
+    #[test]
+    fn weak_levels_agree_with_brute_force(drawn in drawn(), choices in prop::collection::vec(0..1000_usize, 24)) {
+        let history = history(&drawn, &choices, false);
+        for level in [WeakLevel::ReadCommitted, WeakLevel::ReadAtomic, WeakLevel::Causal] {
+            let verdict = check_weak(&history, level).expect("registers");
+            let possible = serial::weak::possible(&history, level);
+            prop_assert_eq!(possible, verdict == Verdict::Valid, "{}: {:?}\n{}", level, verdict, words(&history));
+        }
     }
 }

@@ -3,6 +3,9 @@
 //! Tarjan's algorithm (1972) without recursion: a history is easily a chain of a hundred thousand transactions, deeper than a
 //! stack, and petgraph's goes down by recursion. a test below compares the two.
 
+use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
+
 /// An edge, as its beginning keeps it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Edge<L> {
@@ -118,6 +121,60 @@ impl<L: Copy> Graph<L> {
             }
         }
         tarjan.components
+    }
+}
+
+impl<L: Copy> Graph<L> {
+    /// The shortest circle through a node, if there is one. Linear in the size of its component.
+    pub(crate) fn circle(&self, components: &Components, start: u32) -> Option<Vec<Link<L>>> {
+        self.walk(components, start, start)
+    }
+
+    /// The shortest walk of at least one edge between two nodes of a component.
+    pub(crate) fn walk(&self, components: &Components, from: u32, to: u32) -> Option<Vec<Link<L>>> {
+        let mut by: FxHashMap<u32, Link<L>> = FxHashMap::default();
+        let mut queue = VecDeque::from([from]);
+        'search: while let Some(node) = queue.pop_front() {
+            for edge in self.edges(node) {
+                if !components.inside(from, edge.to) || by.contains_key(&edge.to) {
+                    continue;
+                }
+                let (to_node, label) = (edge.to, edge.label);
+                by.insert(
+                    to_node,
+                    Link {
+                        from: node,
+                        to: to_node,
+                        label,
+                    },
+                );
+                if to_node == to {
+                    break 'search;
+                }
+                queue.push_back(to_node);
+            }
+        }
+        let mut walk = vec![*by.get(&to)?];
+        while let Some(link) = walk.last().filter(|link| link.from != from) {
+            walk.push(*by.get(&link.from)?);
+        }
+        walk.reverse();
+        Some(walk)
+    }
+
+    /// A circle in the smallest component that has some: the shortest of those through its first nodes. There may be a shorter one
+    /// if there are many nodes.
+    pub(crate) fn shortest_circle(&self, components: &Components) -> Option<Vec<Link<L>>> {
+        const STARTS: usize = 64;
+        let sizes = (0..).zip(&components.sizes);
+        let cyclic = sizes.filter(|(_, size)| **size > 1);
+        let (component, _) = cyclic.min_by_key(|(_, size)| **size)?;
+        let nodes = 0..self.nodes() as u32;
+        let starts = nodes.filter(|node| components.of[*node as usize] == component);
+        let circles = starts
+            .take(STARTS)
+            .filter_map(|start| self.circle(components, start));
+        circles.min_by_key(Vec::len)
     }
 }
 

@@ -7,6 +7,8 @@
 //! * [`check_lists`]: transactions append to lists and read them. A list that was read shows all versions that it had, so the order is known.
 //! * [`check_registers`]: transactions write and read registers. Which version came after which is inferred, as far as
 //!   [`RegisterSettings`] allow.
+//! * [`check_weak`]: read committed, read atomic and causal consistency of registers, decided exactly: no order of versions is
+//!   assumed.
 //!
 //! What is found is certain, given that values are not written twice. What is not found may still have happened: nobody can tell from a
 //! history that a level holds. A level is *ruled out* exactly if the inferred graph has a cycle that the level forbids, or there is
@@ -22,10 +24,12 @@ mod graph;
 mod history;
 mod level;
 mod lists;
+mod reads;
 mod registers;
 mod report;
 mod search;
 mod versions;
+mod weak;
 mod words;
 
 pub use anomaly::{Anomaly, Cycle, Pattern, Step};
@@ -36,6 +40,7 @@ pub use level::Level;
 pub use lists::check_lists;
 pub use registers::{RegisterSettings, check_registers};
 pub use report::{Report, Unfit};
+pub use weak::{WeakLevel, WeakStep, WeakViolation, check_weak};
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! Brute force: whether some order of the committed transactions explains a small history, by trying all.
 
+pub(crate) mod weak;
+
 use splitbrain_check::transactions::{History, Micro, Seen, Status, Transaction, Value};
 
 /// What is to be explained.

@@ -158,8 +158,9 @@ impl Orders<'_> {
                 Some(version) => version.key.0 as usize,
                 None => start as usize - self.versions.all.len(),
             };
-            let circle = circle(order, components, start);
-            self.circle(key, &circle);
+            if let Some(circle) = order.circle(components, start) {
+                self.circle(key, &circle);
+            }
         }
     }
 
@@ -185,43 +186,6 @@ impl Orders<'_> {
                 .unwrap_or(crate::transactions::class::Order::Data),
         });
     }
-}
-
-/// The shortest circle through a node of a component with several.
-fn circle(order: &Graph<Source>, components: &Components, start: u32) -> Vec<Link<Source>> {
-    let mut by: FxHashMap<u32, Link<Source>> = FxHashMap::default();
-    let mut queue = std::collections::VecDeque::from([start]);
-    while let Some(node) = queue.pop_front() {
-        for edge in order.edges(node) {
-            if !components.inside(start, edge.to) || by.contains_key(&edge.to) {
-                continue;
-            }
-            by.insert(
-                edge.to,
-                Link {
-                    from: node,
-                    to: edge.to,
-                    label: edge.label,
-                },
-            );
-            if edge.to == start {
-                queue.clear();
-                break;
-            }
-            queue.push_back(edge.to);
-        }
-    }
-    let mut circle = Vec::new();
-    let mut at = start;
-    while let Some(link) = by.get(&at) {
-        circle.push(*link);
-        at = link.from;
-        if at == start {
-            break;
-        }
-    }
-    circle.reverse();
-    circle
 }
 
 /// A version in words.

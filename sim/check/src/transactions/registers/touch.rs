@@ -1,11 +1,10 @@
 //! What each transaction found and left of each register, held against what it did itself before.
 
 use super::{Lookup, Unfit, Versions};
-use crate::transactions::anomaly::Anomaly;
 use crate::transactions::history::{History, Key, Micro, Seen, Status, Value};
+use crate::transactions::reads::Found;
 use crate::transactions::report::Few;
-use crate::transactions::versions::{Version, by_key};
-use crate::transactions::words::show;
+use crate::transactions::versions::by_key;
 
 /// What a transaction has to do with a register.
 #[derive(Clone, Copy, Debug)]
@@ -40,15 +39,6 @@ struct Access {
     write: bool,
     /// Nothing: it read that there was nothing.
     value: Option<Value>,
-}
-
-#[derive(Default)]
-struct Found {
-    internal: Few,
-    aborted: Few,
-    intermediate: Few,
-    thin_air: Few,
-    future: Few,
 }
 
 /// Also notes which transactions of unknown outcome were committed after all.
@@ -105,13 +95,7 @@ pub(super) fn touches(
         }
     }
     touches.starts.push(touches.all.len());
-    few.extend([
-        found.internal,
-        found.aborted,
-        found.intermediate,
-        found.thin_air,
-        found.future,
-    ]);
+    few.extend(found.into_few());
     Ok(touches)
 }
 
@@ -142,11 +126,9 @@ impl OfKey<'_> {
             } else if let Some(current) = current
                 && current != access.value
             {
-                found.internal.add(|| Anomaly::Internal {
-                    transaction: show(self.history, transaction),
-                    step: format!("read {} -> {}", self.name(), self.words(access.value)),
-                    expected: self.words(current),
-                });
+                let (key, seen) = (access.key, access.value.map_or(Seen::Nothing, Seen::Value));
+                let step = Micro::Read { key, seen };
+                found.internal(self.history, transaction, &step, current);
                 continue;
             } else if current.is_none() {
                 touch.read = self.external(access, found);
@@ -156,62 +138,13 @@ impl OfKey<'_> {
         touch
     }
 
-    fn name(&self) -> String {
-        self.history.key_name(Key(self.key as u32)).to_string()
-    }
-
-    fn words(&self, value: Option<Value>) -> String {
-        value.map_or_else(
-            || "nothing".to_owned(),
-            |value| self.history.value_name(value).to_string(),
-        )
-    }
-
     /// The version that was found.
     fn external(&self, access: &Access, found: &mut Found) -> Option<u32> {
         let Some(value) = access.value else {
             return Some((self.versions.all.len() + self.key) as u32);
         };
-        let reader = access.transaction;
-        let read = || show(self.history, reader);
-        let Some(index) = self.lookup.find(self.key, value) else {
-            found.thin_air.add(|| Anomaly::ThinAir {
-                key: self.name(),
-                value: self.words(Some(value)),
-                read: read(),
-            });
-            return None;
-        };
-        let Version {
-            writer,
-            overwritten,
-            ..
-        } = self.versions.all[index as usize];
-        let write = || show(self.history, writer);
-        if writer == reader {
-            found.future.add(|| Anomaly::FutureRead {
-                key: self.name(),
-                value: self.words(Some(value)),
-                transaction: read(),
-            });
-            return None;
-        }
-        if self.history.transactions()[writer as usize].status == Status::Fail {
-            found.aborted.add(|| Anomaly::AbortedRead {
-                key: self.name(),
-                value: self.words(Some(value)),
-                read: read(),
-                write: write(),
-            });
-        }
-        if overwritten {
-            found.intermediate.add(|| Anomaly::IntermediateRead {
-                key: self.name(),
-                value: self.words(Some(value)),
-                read: read(),
-                write: write(),
-            });
-        }
-        Some(index)
+        let version = self.lookup.find(self.key, value);
+        let read = (access.key, value, access.transaction);
+        found.external(self.history, self.versions, read, version)
     }
 }

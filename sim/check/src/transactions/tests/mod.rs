@@ -2,6 +2,7 @@
 
 mod lists;
 mod registers;
+mod weak;
 
 use super::*;
 use crate::{Budget, ProcessId};
