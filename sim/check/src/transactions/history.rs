@@ -6,12 +6,14 @@
 
 use crate::history::{HistoryError, Pairing, Point, ProcessId, What};
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What a client calls a key or a value: `3`, `x`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// What a client calls a key or a value: `3`, `x`. In JSON a number or a string.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum Name {
     /// A whole number.
     Number(i64),

@@ -9,6 +9,7 @@
 //!   [`RegisterSettings`] allow.
 //! * [`check_weak`]: read committed, read atomic and causal consistency of registers, decided exactly: no order of versions is
 //!   assumed.
+//! * [`check_session`]: the session guarantees of registers, each for itself.
 //!
 //! What is found is certain, given that values are not written twice. What is not found may still have happened: nobody can tell from a
 //! history that a level holds. A level is *ruled out* exactly if the inferred graph has a cycle that the level forbids, or there is
@@ -28,6 +29,7 @@ mod reads;
 mod registers;
 mod report;
 mod search;
+mod session;
 mod versions;
 mod weak;
 mod words;
@@ -40,6 +42,7 @@ pub use level::Level;
 pub use lists::check_lists;
 pub use registers::{RegisterSettings, check_registers};
 pub use report::{Report, Unfit};
+pub use session::{Guarantee, SessionStep, SessionViolation, check_session};
 pub use weak::{WeakLevel, WeakStep, WeakViolation, check_weak};
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod lists;
 mod registers;
+mod session;
 mod weak;
 
 use super::*;

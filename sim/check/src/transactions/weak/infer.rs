@@ -79,8 +79,8 @@ impl Inference<'_> {
     }
 
     /// `seen` wrote the key, and the reader read it from somebody.
-    fn add(&mut self, seen: u32, reader: u32, read: &Read) {
-        let Read { key, writer } = *read;
+    fn add(&mut self, seen: u32, reader: u32, read: Read) {
+        let Read { key, writer } = read;
         if writer == NOBODY {
             self.initial = self.initial.or(Some(Initial {
                 reader,
@@ -130,14 +130,14 @@ impl Inference<'_> {
                         let (by, places) = &of_key[key.0 as usize];
                         if *by == reader + 1 {
                             for &place in places.iter().filter(|place| **place >= from) {
-                                self.add(source, reader, &reads[place]);
+                                self.add(source, reader, reads[place]);
                             }
                         }
                     }
                 } else {
                     for read in reads.iter().skip(from) {
                         if writes.contains(&read.key) {
-                            self.add(source, reader, read);
+                            self.add(source, reader, *read);
                         }
                     }
                 }
@@ -155,7 +155,7 @@ impl Inference<'_> {
                 for read in scan.reads(transaction) {
                     let (by, before) = last[read.key.0 as usize];
                     if by == number {
-                        self.add(before, transaction, read);
+                        self.add(before, transaction, *read);
                     }
                 }
                 for key in scan.writes(transaction) {
@@ -188,46 +188,74 @@ impl Inference<'_> {
                 *own = (*own).max(place + 1);
             }
         }
-        let writers = Writers::new(scan);
-        for &reader in &order {
+        let mut writers = Writers::new(scan);
+        for &reader in scan.sessions.iter().flatten() {
+            if scan.places[reader as usize].1 == 0 {
+                writers.restart();
+            }
             let clock = &clocks[reader as usize * width..][..width];
             for read in scan.reads(reader) {
-                for (session, places) in writers.of_key(read.key) {
-                    let known = clock[*session as usize];
-                    let until = places.partition_point(|place| *place < known);
-                    let Some(last) = until.checked_sub(1) else {
+                for writer in &mut writers.of_key[read.key.0 as usize] {
+                    let session = writer.session as usize;
+                    let Some(last) = writer.last_before(clock[session]) else {
                         continue;
                     };
                     // What the writer depends on itself comes before it anyway.
-                    if read.writer != NOBODY {
-                        let by_writer = clocks[read.writer as usize * width + *session as usize];
-                        if places[last] < by_writer {
-                            continue;
-                        }
+                    if read.writer != NOBODY
+                        && last < clocks[read.writer as usize * width + session]
+                    {
+                        continue;
                     }
-                    let seen = scan.sessions[*session as usize][places[last] as usize];
-                    self.add(seen, reader, read);
+                    let seen = scan.sessions[session][last as usize];
+                    self.add(seen, reader, *read);
                 }
             }
         }
     }
 }
 
-/// Of each key and process, which of its transactions wrote it.
+/// A process that wrote a key, and by which of its transactions.
+#[derive(Clone)]
+struct Writer {
+    session: u32,
+    places: Vec<u32>,
+    /// So many of them come before the reader that is looked at: what a process knows grows, so that this only goes forward.
+    known: usize,
+}
+
+impl Writer {
+    /// The last one of the first so many transactions of the process that wrote the key.
+    fn last_before(&mut self, known: u32) -> Option<u32> {
+        while self
+            .places
+            .get(self.known)
+            .is_some_and(|place| *place < known)
+        {
+            self.known += 1;
+        }
+        Some(self.places[self.known.checked_sub(1)?])
+    }
+}
+
+/// Who wrote each key.
 struct Writers {
-    of_key: Vec<Vec<(u32, Vec<u32>)>>,
+    of_key: Vec<Vec<Writer>>,
 }
 
 impl Writers {
     fn new(scan: &Scan) -> Writers {
-        let mut of_key: Vec<Vec<(u32, Vec<u32>)>> = vec![Vec::new(); scan.keys];
-        for (number, session) in (0..).zip(&scan.sessions) {
-            for (place, transaction) in (0..).zip(session) {
+        let mut of_key: Vec<Vec<Writer>> = vec![Vec::new(); scan.keys];
+        for (session, transactions) in (0..).zip(&scan.sessions) {
+            for (place, transaction) in (0..).zip(transactions) {
                 for key in scan.writes(*transaction) {
-                    let sessions = &mut of_key[key.0 as usize];
-                    match sessions.last_mut() {
-                        Some((last, places)) if *last == number => places.push(place),
-                        _ => sessions.push((number, vec![place])),
+                    let writers = &mut of_key[key.0 as usize];
+                    match writers.last_mut() {
+                        Some(last) if last.session == session => last.places.push(place),
+                        _ => writers.push(Writer {
+                            session,
+                            places: vec![place],
+                            known: 0,
+                        }),
                     }
                 }
             }
@@ -235,7 +263,10 @@ impl Writers {
         Writers { of_key }
     }
 
-    fn of_key(&self, key: Key) -> &[(u32, Vec<u32>)] {
-        &self.of_key[key.0 as usize]
+    /// Turns to another reading process.
+    fn restart(&mut self) {
+        for writer in self.of_key.iter_mut().flatten() {
+            writer.known = 0;
+        }
     }
 }
