@@ -34,13 +34,16 @@ pub mod breaker;
 pub mod generate;
 mod history;
 pub mod jsonl;
+pub mod laws;
 pub mod leases;
 mod linearizable;
 pub mod lock;
 mod model;
 pub mod models;
 pub mod registry;
+pub mod sequential;
 pub mod transactional;
+pub mod transactions;
 mod verdict;
 pub mod watch;
 
