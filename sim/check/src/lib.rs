@@ -31,9 +31,10 @@
 
 pub mod balance;
 pub mod breaker;
+pub mod formats;
 pub mod generate;
 mod history;
-pub mod jsonl;
+pub mod html;
 pub mod leases;
 mod linearizable;
 pub mod lock;
@@ -44,6 +45,7 @@ pub mod transactional;
 mod verdict;
 pub mod watch;
 
+pub use formats::jsonl;
 pub use history::{
     Event, History, HistoryError, HistoryErrorKind, Operation, Outcome, Pairing, Part, Point,
     ProcessId, What,
