@@ -28,6 +28,7 @@ fn readme() {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
     let copy = sandbox.file("README.md");
     std::fs::copy(readme, &copy).unwrap();
+    std::fs::copy(history("etcd_000.log"), sandbox.file("etcd_000.log")).unwrap();
     trycmd::TestCases::new()
         .register_bin("splitbrain", Path::new(SPLITBRAIN))
         .case(copy);
@@ -37,7 +38,8 @@ fn readme() {
 #[test]
 fn pages() {
     let sandbox = Sandbox::new();
-    for folder in ["faults", "guide"] {
+    std::fs::copy(history("etcd_000.log"), sandbox.file("etcd_000.log")).unwrap();
+    for folder in ["faults", "guide", "check"] {
         let pages = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../docs")
             .join(folder);
@@ -523,4 +525,100 @@ fn interrupted(sandbox: &Sandbox, arguments: &[&str]) -> Value {
         return object;
     }
     panic!("no campaign lived long enough to be interrupted");
+}
+
+/// A published history that is among the test data of the checkers.
+fn history(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../sim/check/tests/data/porcupine")
+        .join(name)
+}
+
+#[test]
+fn check_reports_what_it_found_as_json() {
+    let sandbox = Sandbox::new();
+    let path = history("etcd_000.log");
+    let path = path.to_str().unwrap();
+    let (object, status) = sandbox.json(&["check", path, "--json"]);
+    assert_eq!(status, 1);
+    for (key, expected) in [
+        ("history", Value::from(path)),
+        ("verdict", Value::from("invalid")),
+        ("model", Value::from("cas-register")),
+        ("model_guessed", Value::from(true)),
+        ("format", Value::from("log")),
+        ("events", Value::from(170)),
+        ("operations", Value::from(85)),
+        ("ok", Value::from(49)),
+        ("failed", Value::from(20)),
+        ("unknown", Value::from(16)),
+        ("concurrency_max", Value::from(5)),
+        ("timed", Value::from(false)),
+        ("key", Value::Null),
+    ] {
+        assert_eq!(object[key], expected, "{key}");
+    }
+    let why = object["why"].as_str().unwrap();
+    let contradiction = object["contradiction"].as_array().unwrap();
+    assert!(!contradiction.is_empty());
+    for operation in contradiction {
+        assert!(operation["operation"].as_u64().unwrap() < 85);
+        assert!(why.contains(operation["words"].as_str().unwrap()), "{why}");
+    }
+
+    // Of several the list and sums, whoever else cannot be read, in the order in which they are given.
+    let good = history("etcd_018.log");
+    let good = good.to_str().unwrap();
+    let output = sandbox.run(&["check", good, "nowhere", path, "--json", "--jobs", "2"]);
+    assert_eq!(self::status(&output), 2);
+    assert!(text(&output.stderr).starts_with("error: nowhere: "));
+    let object: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let checks = object["checks"].as_array().unwrap();
+    let verdicts: Vec<Option<&str>> = checks
+        .iter()
+        .map(|check| check["verdict"].as_str())
+        .collect();
+    assert_eq!(verdicts, [Some("valid"), None, Some("invalid")]);
+    assert!(checks[1]["error"].is_string());
+    assert_eq!(
+        (&object["valid"], &object["invalid"], &object["unreadable"]),
+        (&1.into(), &1.into(), &1.into())
+    );
+}
+
+/// From standard input, packed or not, a history is the same; and so is its page, however often it is written.
+#[test]
+fn check_reads_standard_input_and_writes_the_same_page_again() {
+    let sandbox = Sandbox::new();
+    let plain = std::fs::read(history("c01-bad.txt")).unwrap();
+    let mut packed = Vec::new();
+    let mut encoder = flate2::read::GzEncoder::new(&plain[..], flate2::Compression::fast());
+    std::io::Read::read_to_end(&mut encoder, &mut packed).unwrap();
+    let check = |bytes: &[u8], page: &str| {
+        let mut child = sandbox
+            .command(&["check", "-", "--html", page])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(child.stdin.as_mut().unwrap(), bytes).unwrap();
+        drop(child.stdin.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(status(&output), 1);
+        let words = text(&output.stdout).to_owned();
+        let time = words.rfind("at a time; ").unwrap();
+        assert!(words[time..].contains('\n'));
+        (
+            words[..time].to_owned(),
+            std::fs::read(sandbox.file(page)).unwrap(),
+        )
+    };
+    let first = check(&plain, "a.html");
+    assert!(
+        first
+            .0
+            .starts_with("standard input: invalid\n  strings (guessed), edn (guessed): ")
+    );
+    assert!(text(&first.1).contains("<!doctype html>"));
+    assert_eq!(check(&packed, "b.html"), first);
 }

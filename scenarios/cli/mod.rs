@@ -1,5 +1,6 @@
 //! The command line.
 
+mod check;
 mod demo;
 mod list;
 mod probes;
@@ -39,6 +40,8 @@ enum Command {
     Replay(replay::Arguments),
     /// Make a failing run small: fewer faults and operations, the same property violated
     Shrink(shrink::Arguments),
+    /// Check histories of any origin: Jepsen's, Porcupine's, our own
+    Check(check::Arguments),
 }
 
 /// What a command came to; of several, the last one here counts.
@@ -73,6 +76,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Shrink(arguments) => shrink::command(&arguments),
+        Command::Check(arguments) => check::command(&arguments),
     };
     match result {
         Ok(status) => status.into(),

@@ -31,9 +31,10 @@
 
 pub mod balance;
 pub mod breaker;
+pub mod formats;
 pub mod generate;
 mod history;
-pub mod jsonl;
+pub mod html;
 pub mod laws;
 pub mod leases;
 mod linearizable;
@@ -47,6 +48,7 @@ pub mod transactions;
 mod verdict;
 pub mod watch;
 
+pub use formats::jsonl;
 pub use history::{
     Event, History, HistoryError, HistoryErrorKind, Operation, Outcome, Pairing, Part, Point,
     ProcessId, What,

@@ -4,4 +4,5 @@ pub mod cas_register;
 mod cell;
 pub mod key_value;
 pub mod register;
+pub mod strings;
 pub mod transactional;

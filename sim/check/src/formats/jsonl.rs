@@ -11,11 +11,13 @@
 //! `ok` the answer, in the form that the [model](crate::models) gives them. The order of the lines is the order
 //! in time. Empty lines are skipped.
 
+use super::json::{FieldsOf, without_place};
+use super::record::Fields;
+use super::{FormatErrorKind, Kind, Record};
 use crate::{Event, History, HistoryErrorKind, Pairing, ProcessId, What};
-use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
-use std::fmt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde::de::value::MapDeserializer;
 use std::io::{self, BufRead, Write};
 
 /// A history that cannot be read.
@@ -88,11 +90,14 @@ pub fn read<Op: DeserializeOwned, Ret: DeserializeOwned>(
         if bytes.trim_ascii().is_empty() {
             continue;
         }
-        let fields: Fields = serde_json::from_slice(bytes.trim_ascii_end()).map_err(|error| {
+        let FieldsOf(fields) = serde_json::from_slice(bytes.trim_ascii_end()).map_err(|error| {
             let column = Some(error.column()).filter(|column| *column > 0);
-            at(column, JsonlErrorKind::Syntax(without_place(&error)))
+            at(
+                column,
+                JsonlErrorKind::Syntax(without_place(&error.to_string())),
+            )
         })?;
-        let event: Event<Op, Ret> = event(fields.0).map_err(|kind| at(None, kind))?;
+        let event: Event<Op, Ret> = event(fields).map_err(|kind| at(None, kind))?;
         pairing
             .next(history.len(), event.process, &event.what)
             .map_err(|error| {
@@ -146,99 +151,58 @@ struct Line<'a, Op, Ret> {
 
 /// The event that these fields are.
 fn event<Op: DeserializeOwned, Ret: DeserializeOwned>(
-    mut fields: Map<String, Value>,
+    fields: Fields<'_>,
 ) -> Result<Event<Op, Ret>, JsonlErrorKind> {
-    const NUMBER: &str = "a whole number from 0";
-    const TYPES: &str = "\"invoke\", \"ok\", \"fail\" or \"info\"";
-    let time_ns = take(&mut fields, "time_ns", NUMBER, Value::as_u64)?;
-    let process = take(&mut fields, "process", NUMBER, Value::as_u64)?;
-    let is_type = |value: &Value| match value.as_str() {
-        Some("invoke") => Some(What::Invoke(())),
-        Some("ok") => Some(What::Ok(())),
-        Some("fail") => Some(What::Fail),
-        Some("info") => Some(What::Info),
-        _ => None,
+    let record = match fields.record(true, (0, 0)) {
+        Ok(Some(record)) => record,
+        Ok(None) => return Err(JsonlErrorKind::Syntax("not a client's".to_owned())),
+        Err(FormatErrorKind::Field {
+            field,
+            expected,
+            found,
+        }) => {
+            return Err(JsonlErrorKind::Field {
+                field,
+                expected,
+                found,
+            });
+        }
+        Err(other) => return Err(JsonlErrorKind::Syntax(other.to_string())),
     };
-    let what = match take(&mut fields, "type", TYPES, is_type)? {
-        What::Invoke(()) => {
-            let op = serde_json::from_value(Value::Object(fields));
-            What::Invoke(op.map_err(|error| JsonlErrorKind::Operation(without_place(&error)))?)
+    typed(&record)
+}
+
+/// The event that a record in our own form is.
+pub(super) fn typed<Op: DeserializeOwned, Ret: DeserializeOwned>(
+    record: &Record<'_>,
+) -> Result<Event<Op, Ret>, JsonlErrorKind> {
+    let (time_ns, process) = (record.time_ns.unwrap_or(0), record.process);
+    let what = match record.kind {
+        Kind::Invoke => {
+            let op = Op::deserialize(MapDeserializer::new(record.fields()));
+            What::Invoke(op.map_err(|error| JsonlErrorKind::Operation(error.to_string()))?)
         }
-        What::Ok(()) => {
-            let ret = serde_json::from_value(Value::Object(fields));
-            What::Ok(ret.map_err(|error| JsonlErrorKind::Answer(without_place(&error)))?)
+        Kind::Ok => {
+            let ret = Ret::deserialize(MapDeserializer::new(record.fields()));
+            What::Ok(ret.map_err(|error| JsonlErrorKind::Answer(error.to_string()))?)
         }
-        What::Fail => no_more(&fields, What::Fail)?,
-        What::Info => no_more(&fields, What::Info)?,
+        Kind::Fail | Kind::Info => {
+            let kind = record.kind;
+            if let Some((field, _)) = record.fields().next() {
+                return Err(JsonlErrorKind::UnknownField(field.to_owned()));
+            }
+            if kind == Kind::Fail {
+                What::Fail
+            } else {
+                What::Info
+            }
+        }
     };
     Ok(Event {
         time_ns,
-        process: ProcessId(process),
+        process,
         what,
     })
-}
-
-fn take<T>(
-    fields: &mut Map<String, Value>,
-    field: &'static str,
-    expected: &'static str,
-    parse: impl Fn(&Value) -> Option<T>,
-) -> Result<T, JsonlErrorKind> {
-    let found = fields.remove(field);
-    found
-        .as_ref()
-        .and_then(parse)
-        .ok_or_else(|| JsonlErrorKind::Field {
-            field,
-            expected,
-            found: found.map_or_else(|| "nothing".to_owned(), |value| value.to_string()),
-        })
-}
-
-fn no_more<T>(fields: &Map<String, Value>, what: T) -> Result<T, JsonlErrorKind> {
-    match fields.keys().next() {
-        Some(field) => Err(JsonlErrorKind::UnknownField(field.clone())),
-        None => Ok(what),
-    }
-}
-
-/// The message alone: the line that serde counts is always the first, and ours is said already.
-fn without_place(error: &serde_json::Error) -> String {
-    let words = error.to_string();
-    match words.rsplit_once(" at line ") {
-        Some((message, _)) => message.to_owned(),
-        None => words,
-    }
-}
-
-/// The fields of an object, none of them twice.
-struct Fields(Map<String, Value>);
-
-impl<'de> Deserialize<'de> for Fields {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor)
-    }
-}
-
-struct FieldsVisitor;
-
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Fields, A::Error> {
-        let mut fields = Map::new();
-        while let Some((field, value)) = access.next_entry::<String, Value>()? {
-            if fields.contains_key(&field) {
-                return Err(A::Error::custom(format!("field `{field}` is there twice")));
-            }
-            fields.insert(field, value);
-        }
-        Ok(Fields(fields))
-    }
 }
 
 #[cfg(test)]
