@@ -1,7 +1,11 @@
 //! The command line.
 
+#[cfg(feature = "server")]
+mod client;
 mod demo;
 mod list;
+#[cfg(feature = "server")]
+mod node;
 mod probes;
 mod progress;
 mod replay;
@@ -39,6 +43,12 @@ enum Command {
     Replay(replay::Arguments),
     /// Make a failing run small: fewer faults and operations, the same property violated
     Shrink(shrink::Arguments),
+    /// Run one server of a replicated key-value store, over real TCP
+    #[cfg(feature = "server")]
+    Node(node::Arguments),
+    /// Ask servers of the key-value store
+    #[cfg(feature = "server")]
+    Client(client::Arguments),
 }
 
 /// What a command came to; of several, the last one here counts.
@@ -73,6 +83,10 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Shrink(arguments) => shrink::command(&arguments),
+        #[cfg(feature = "server")]
+        Command::Node(arguments) => node::command(&arguments),
+        #[cfg(feature = "server")]
+        Command::Client(arguments) => client::command(&arguments),
     };
     match result {
         Ok(status) => status.into(),
