@@ -4,8 +4,6 @@
 mod catalog;
 pub mod cli;
 mod protocols;
-#[cfg(feature = "server")]
-pub mod server;
 
 pub use catalog::{
     CatalogError, NAMES, PROTOCOLS, catalog, load, load_replay, replay_from_bytes,

@@ -1,11 +1,7 @@
 //! The command line.
 
-#[cfg(feature = "server")]
-mod client;
 mod demo;
 mod list;
-#[cfg(feature = "server")]
-mod node;
 mod probes;
 mod progress;
 mod replay;
@@ -45,10 +41,10 @@ enum Command {
     Shrink(shrink::Arguments),
     /// Run one server of a replicated key-value store, over real TCP
     #[cfg(feature = "server")]
-    Node(node::Arguments),
+    Node(splitbrain_server::node::Arguments),
     /// Ask servers of the key-value store
     #[cfg(feature = "server")]
-    Client(client::Arguments),
+    Client(splitbrain_server::client::Arguments),
 }
 
 /// What a command came to; of several, the last one here counts.
@@ -74,6 +70,17 @@ impl From<Status> for ExitCode {
     }
 }
 
+#[cfg(feature = "server")]
+impl From<splitbrain_server::Status> for Status {
+    fn from(status: splitbrain_server::Status) -> Status {
+        match status {
+            splitbrain_server::Status::Done => Status::Valid,
+            splitbrain_server::Status::NotDone => Status::Invalid,
+            splitbrain_server::Status::Unknown => Status::Unknown,
+        }
+    }
+}
+
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -84,9 +91,11 @@ pub fn main() -> ExitCode {
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Shrink(arguments) => shrink::command(&arguments),
         #[cfg(feature = "server")]
-        Command::Node(arguments) => node::command(&arguments),
+        Command::Node(arguments) => splitbrain_server::node::command(&arguments).map(Status::from),
         #[cfg(feature = "server")]
-        Command::Client(arguments) => client::command(&arguments),
+        Command::Client(arguments) => {
+            splitbrain_server::client::command(&arguments).map(Status::from)
+        }
     };
     match result {
         Ok(status) => status.into(),

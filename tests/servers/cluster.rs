@@ -1,6 +1,6 @@
 //! Servers as processes, in a folder that is gone after the test.
 
-use splitbrain_scenarios::server::request::Connection;
+use splitbrain_server::request::Connection;
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 
-pub(super) const SPLITBRAIN: &str = env!("CARGO_BIN_EXE_splitbrain");
+pub(super) const SPLITBRAIN: &str = env!("CARGO_BIN_EXE_splitbrain-server");
 
 /// Nothing that is to happen takes longer, even on a machine that has much else to do.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,10 +1,10 @@
 //! Clients that use the servers, and write down what they see.
 
 use hyper::Method;
-use splitbrain::check::models::key_value::{Key, KeyValue, Op, Ret, Value};
-use splitbrain::check::{Budget, History, ProcessId, Verdict, check};
-use splitbrain::{Purpose, Rng, Seed};
-use splitbrain_scenarios::server::request::{Connection, RequestError};
+use splitbrain_check::models::key_value::{Key, KeyValue, Op, Ret, Value};
+use splitbrain_check::{Budget, History, ProcessId, Verdict, check};
+use splitbrain_core::{Purpose, Rng, Seed};
+use splitbrain_server::request::{Connection, RequestError};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -208,7 +208,7 @@ impl Load {
             }
         }
         let history = self.shared.history.lock().unwrap();
-        let budget = Budget::steps(200_000_000);
+        let budget = Budget { steps: 200_000_000 };
         let verdict = check(&KeyValue, &history, budget).expect("it makes sense");
         assert!(matches!(verdict, Verdict::Valid), "{verdict:?}");
         println!(

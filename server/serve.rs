@@ -4,14 +4,10 @@
 //! asks the leader, wherever that is, as clients in the kernel do: in a session of its own, until it is answered or its
 //! time is up.
 
-pub(crate) mod config;
-mod http;
-pub mod request;
-
-use config::NodeConfig;
-use http::Service;
+use crate::config::NodeConfig;
+use crate::http::{self, Service};
 use prometheus_client::registry::Registry;
-use splitbrain::Seed;
+use splitbrain_core::{Node as _, Seed};
 use splitbrain_hosts::{
     Ended, FileJournal, JournalError, Network, NetworkSettings, Surroundings, host, listen,
 };
@@ -50,7 +46,6 @@ pub(crate) enum ServerError {
 
 /// Writes the disk of a server that has never run.
 pub(crate) fn format(config: &NodeConfig) -> Result<(), ServerError> {
-    use splitbrain::Node as _;
     let (server, _) = config.nodes();
     FileJournal::create(&config.data, &Peer::format(&server))?;
     Ok(())

@@ -1,21 +1,23 @@
-//! `splitbrain client`.
+//! `splitbrain client`: one request.
 
-use super::{Status, print};
-use crate::server::request::{Answer, Connection, RequestError};
+use crate::Status;
+use crate::request::{Answer, Connection, RequestError};
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use hyper::Method;
 use splitbrain_protocols::kv;
+use std::io::{ErrorKind, Write as _, stdout};
 use std::time::Duration;
 use tokio::runtime;
 use tokio::time::timeout;
 
+/// What follows `splitbrain client`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Exit status: 0 done, 1 certainly not done or no such key, 2 bad usage or input, \
                         3 nobody knows whether it was done."
 )]
-pub(super) struct Arguments {
+pub struct Arguments {
     /// Where servers speak HTTP. They are tried in this order until one takes the request
     #[arg(long, value_name = "HOST:PORT", required = true, value_delimiter = ',')]
     servers: Vec<String>,
@@ -74,18 +76,23 @@ impl Request {
     }
 }
 
-pub(super) fn command(arguments: &Arguments) -> anyhow::Result<Status> {
+/// Asks once.
+///
+/// # Errors
+/// If what is asked makes no sense, to this program or to the server.
+pub fn command(arguments: &Arguments) -> anyhow::Result<Status> {
     let op = arguments.request.op()?;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let patience = Duration::from_millis(arguments.timeout_ms);
-    let answer = runtime.block_on(timeout(patience, ask(&arguments.servers, op.as_ref())));
+    let answer =
+        runtime.block_on(async { timeout(patience, ask(&arguments.servers, op.as_ref())).await });
     match answer {
         Ok(Ok(answer)) => show(&arguments.request, &answer),
         Ok(Err(error @ RequestError::NotSent { .. })) => {
             eprintln!("not done: {error}");
-            Ok(Status::Invalid)
+            Ok(Status::NotDone)
         }
         Ok(Err(error @ RequestError::NoAnswer { .. })) => {
             eprintln!("nobody knows: {error}");
@@ -132,7 +139,7 @@ fn show(request: &Request, answer: &Answer) -> anyhow::Result<Status> {
         200 => {}
         409 | 503 => {
             eprintln!("not done: {}", sentence(&answer.body));
-            return Ok(Status::Invalid);
+            return Ok(Status::NotDone);
         }
         504 => {
             eprintln!("nobody knows: {}", sentence(&answer.body));
@@ -141,20 +148,30 @@ fn show(request: &Request, answer: &Answer) -> anyhow::Result<Status> {
         status => bail!("the server answers {status}: {}", sentence(&answer.body)),
     }
     if let Request::Status | Request::Txn { .. } = request {
-        print(|out| writeln!(out, "{}", answer.body))?;
-        return Ok(Status::Valid);
+        print(&answer.body)?;
+        return Ok(Status::Done);
     }
     let ret: kv::Ret = serde_json::from_str(&answer.body)
         .with_context(|| format!("the server answers what is none: {}", answer.body))?;
     match ret {
-        kv::Ret::Value(Some(value)) => print(|out| writeln!(out, "{value}"))?,
+        kv::Ret::Value(Some(value)) => print(&value)?,
         kv::Ret::Value(None) | kv::Ret::Deleted(false) => {
             eprintln!("there is no such key");
-            return Ok(Status::Invalid);
+            return Ok(Status::NotDone);
         }
         _ => {}
     }
-    Ok(Status::Valid)
+    Ok(Status::Done)
+}
+
+/// Prints. Whoever reads the output may have seen enough: that is no error.
+fn print(line: &str) -> anyhow::Result<()> {
+    match writeln!(stdout(), "{line}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What an answer that is an error says.

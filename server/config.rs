@@ -1,7 +1,7 @@
 //! `node.toml`: what one server of the key-value store is told.
 
 use serde::Deserialize;
-use splitbrain::NodeId;
+use splitbrain_core::NodeId;
 use splitbrain_protocols::raft::{Config, Settings, cluster};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

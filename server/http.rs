@@ -22,7 +22,7 @@ use axum::routing::{get, post};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use serde::Serialize;
-use splitbrain::{NodeId, Outcome};
+use splitbrain_core::{Node as _, NodeId, Outcome};
 use splitbrain_hosts::Handle;
 use splitbrain_protocols::kv;
 use splitbrain_protocols::raft::{Op, Peer, Ret};
@@ -191,7 +191,6 @@ struct Status {
 async fn status(State(service): Shared) -> Result<Json<Status>, Failure> {
     let node = service.node;
     let look = move |peer: &Peer| {
-        use splitbrain::Node as _;
         let server = peer.server()?;
         Some(Status {
             node,

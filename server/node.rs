@@ -1,16 +1,17 @@
-//! `splitbrain node`.
+//! `splitbrain node`: one server.
 
-use super::Status;
-use crate::server::config::NodeConfig;
-use crate::server::{format, serve};
+use crate::Status;
+use crate::config::NodeConfig;
+use crate::serve::{format, serve};
 use std::io::stderr;
 use std::path::PathBuf;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
+/// What follows `splitbrain node`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub struct Arguments {
     /// What this server is told
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
@@ -22,12 +23,15 @@ pub(super) struct Arguments {
     log: LevelFilter,
 }
 
-/// Runs until it is told to stop (SIGINT, SIGTERM), or ends itself, which is an error.
-pub(super) fn command(arguments: &Arguments) -> anyhow::Result<Status> {
+/// Runs until it is told to stop (SIGINT, SIGTERM).
+///
+/// # Errors
+/// If the server cannot start, or ends itself.
+pub fn command(arguments: &Arguments) -> anyhow::Result<Status> {
     let config = NodeConfig::read(&arguments.config)?;
     if arguments.format {
         format(&config)?;
-        return Ok(Status::Valid);
+        return Ok(Status::Done);
     }
     tracing_subscriber::fmt()
         .with_max_level(arguments.log)
@@ -48,6 +52,6 @@ pub(super) fn command(arguments: &Arguments) -> anyhow::Result<Status> {
             }
         };
         serve(&config, stopped).await?;
-        anyhow::Ok(Status::Valid)
+        anyhow::Ok(Status::Done)
     })
 }
