@@ -1,13 +1,15 @@
 //! `node.toml`: what one server of the key-value store is told.
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use splitbrain_core::NodeId;
-use splitbrain_protocols::raft::{Config, Settings, cluster};
+use splitbrain_protocols::raft::{Config, Reads, Settings, cluster};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 use thiserror::Error;
+use toml::Table;
 
 /// The file, as it is written.
 #[derive(Clone, Debug, Deserialize)]
@@ -27,9 +29,31 @@ pub(crate) struct NodeConfig {
     /// How many operations of its own clients it has under way at once.
     #[serde(default = "sixty_four")]
     pub(crate) clients: u32,
-    /// Timeouts and bounds of Raft.
-    #[serde(default)]
+    /// Timeouts and bounds of Raft: what differs from those of [`unhurried`].
+    #[serde(default = "unhurried", deserialize_with = "over_unhurried")]
     pub(crate) raft: Settings,
+}
+
+/// The defaults of the kernel are those of the paper, for a network of some milliseconds and processes that nobody stops. Real
+/// machines are busy now and then, and to elect somebody for that helps nobody (etcd waits for a second, too).
+fn unhurried() -> Settings {
+    Settings {
+        election_ms_min: 500,
+        election_ms_max: 1000,
+        heartbeat_ms: 100,
+        reads: Reads::Index,
+        snapshot_entries: 10_000,
+        client_try_ms: 1500,
+        client_deadline_ms: 8000,
+        ..Settings::default()
+    }
+}
+
+fn over_unhurried<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Settings, D::Error> {
+    let said = Table::deserialize(deserializer)?;
+    let mut all = Table::try_from(unhurried()).map_err(D::Error::custom)?;
+    all.extend(said);
+    all.try_into().map_err(D::Error::custom)
 }
 
 const fn sixty_four() -> u32 {

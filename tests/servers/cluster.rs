@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 pub(super) const SPLITBRAIN: &str = env!("CARGO_BIN_EXE_splitbrain-server");
 
 /// Nothing that is to happen takes longer, even on a machine that has much else to do.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A port that nobody uses, chosen by the system. Not at the address from which connections are made: such a connection could have the
 /// port of a server that is down.
@@ -32,9 +32,10 @@ impl Cluster {
     pub(super) fn new(servers: usize, raft: &str) -> Cluster {
         let folder = tempfile::tempdir().expect("a folder");
         let http: Vec<SocketAddr> = (0..servers).map(|_| free_address()).collect();
-        let peers: String = (1..=servers)
-            .map(|number| format!("n{number} = \"{}\"\n", free_address()))
+        let peers: Vec<String> = (1..=servers)
+            .map(|number| format!("n{number} = \"{}\"", free_address()))
             .collect();
+        let peers = peers.join("\n");
         let cluster = Cluster {
             children: http.iter().map(|_| None).collect(),
             folder,
@@ -44,7 +45,7 @@ impl Cluster {
             let node = index + 1;
             let text = format!(
                 "node = \"n{node}\"\ncluster = \"test\"\ndata = \"n{node}\"\nhttp = \"{http}\"\nclients = 16\n\
-                 [peers]\n{peers}[raft]\n{raft}"
+                 [peers]\n{peers}\n[raft]\n{raft}"
             );
             fs::write(cluster.config(index), text).expect("written");
             let status = cluster.command(index).arg("--format").status();

@@ -117,7 +117,6 @@ fn the_client_says_how_it_ended() {
         (&["delete", "a"], 0, ""),
         (&["delete", "a"], 1, ""),
         (&["txn", "{"], 2, ""),
-        (&["txn", r#"{"then": ["leases"]}"#], 0, "leases"),
         (&["txn", r#"{"then": [{"keep": {"changes": 1}}]}"#], 1, ""),
         (&["status"], 0, r#""role":"leader""#),
     ] {

@@ -27,7 +27,7 @@ async fn started() -> (Cluster, Load) {
 /// Each in turn is killed and comes back, and is stopped for longer than an election takes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_and_paused() {
-    let kills = std::env::var("SPLITBRAIN_KILLS").map_or(6, |kills| {
+    let kills = std::env::var("SPLITBRAIN_KILLS").map_or(3, |kills| {
         kills
             .parse::<usize>()
             .expect("SPLITBRAIN_KILLS is a number")
