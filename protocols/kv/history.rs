@@ -6,11 +6,12 @@
 
 use super::key_value::State;
 use super::{Key, KeyValue, LeaseId, Revision, Value};
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// A change of one key.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Change {
     pub(super) revision: Revision,
     pub(super) key: Key,

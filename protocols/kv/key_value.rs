@@ -43,7 +43,7 @@ impl fmt::Display for Revision {
 }
 
 /// A key that exists, with all that is known of it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct KeyValue {
     /// The key.
     pub key: Key,
@@ -66,7 +66,7 @@ impl fmt::Display for KeyValue {
 }
 
 /// What a key is from one change to the next: live, or deleted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct State {
     /// Nothing if it is deleted, or never was.
     pub(super) value: Option<Value>,

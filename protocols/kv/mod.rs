@@ -44,6 +44,7 @@ mod ret;
 mod store;
 mod transaction;
 pub mod watch;
+pub(crate) mod wire;
 
 pub use history::Change;
 pub use key_range::KeyRange;

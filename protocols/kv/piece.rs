@@ -5,10 +5,11 @@ use super::history::{Change, History};
 use super::key_value::State;
 use super::lease::Leases;
 use super::{Key, LeaseId, Revision, Store};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A small part of a store.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Piece {
     /// A lease. Its keys say that they go with it.
     Lease {
@@ -28,7 +29,7 @@ pub enum Piece {
 }
 
 /// What there is one of in a store: without it, its pieces are of no use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     revision: Revision,
     compacted: Revision,

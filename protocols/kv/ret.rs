@@ -1,13 +1,15 @@
 //! The answers of the store.
 
 use super::{Key, KeyValue, LeaseId, Revision, Value};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
 /// The answer to an [`Op`](super::Op).
 ///
 /// Small, like the operations: what is long is behind a pointer, and shared.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Ret {
     /// To `Get`: the value, or `None` if the key does not exist.
     Value(Option<Value>),
@@ -57,7 +59,7 @@ pub enum Ret {
 }
 
 /// What came of a put.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Put {
     /// The revision that it made.
     pub revision: Revision,
@@ -66,7 +68,7 @@ pub struct Put {
 }
 
 /// Keys, as they were asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Ranged {
     /// The store when it answered: to be watched from the revision after it, so that nothing is missed.
     pub revision: Revision,
@@ -79,7 +81,7 @@ pub struct Ranged {
 }
 
 /// What came of a deletion of many.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DeletedRange {
     /// The store, then.
     pub revision: Revision,
@@ -90,7 +92,7 @@ pub struct DeletedRange {
 }
 
 /// What came of a transaction.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Transacted {
     /// The store, then.
     pub revision: Revision,
@@ -101,7 +103,7 @@ pub struct Transacted {
 }
 
 /// What is agreed on of a lease.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LeaseView {
     /// Which one.
     pub lease: LeaseId,
@@ -116,7 +118,8 @@ pub struct LeaseView {
 }
 
 /// Why an operation was not done.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Refusal {
     /// There is no such lease; perhaps no more.
     UnknownLease(LeaseId),

@@ -3,11 +3,14 @@
 use super::membership::Membership;
 use super::session::{RequestId, SessionId};
 use crate::kv;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
 /// A period of time with at most one leader (§5.1): the logical clock of Raft.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Term(pub u64);
 
 impl Term {
@@ -28,7 +31,9 @@ impl fmt::Display for Term {
 }
 
 /// A position in the log. The first entry is at 1; zero is "before the first entry".
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Index(pub u64);
 
 impl Index {
@@ -68,7 +73,7 @@ impl fmt::Display for Index {
 }
 
 /// What an entry asks the state machine to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// Nothing: the entry with which a leader opens its term (dissertation §6.4).
     Noop,
@@ -89,12 +94,14 @@ pub enum Command {
         /// The number of the operation in its session.
         sequence: u64,
         /// The operation.
+        #[serde(with = "kv::wire")]
         op: kv::Op,
     },
     /// Perform an operation that the leader itself has proposed: nobody waits for the answer, and it does no harm if it is
     /// performed twice.
     Own {
         /// The operation.
+        #[serde(with = "kv::wire")]
         op: kv::Op,
     },
 }
@@ -138,7 +145,7 @@ impl fmt::Display for Command {
 }
 
 /// An entry of the log. Small, and cheap to clone: logs, journals and messages share the command.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// The term in which a leader created it.
     pub term: Term,

@@ -2,12 +2,13 @@
 
 use super::log::{Command, Entry, Index};
 use crate::quorum::Quorum;
+use serde::{Deserialize, Serialize};
 use splitbrain_core::NodeId;
 use std::fmt;
 use std::sync::Arc;
 
 /// The members of a cluster.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Membership {
     /// Who votes, and is counted; ascending. While `outgoing` is not empty: who is to vote alone.
     voters: Vec<NodeId>,

@@ -7,11 +7,12 @@ use super::membership::Membership;
 use super::session::{Answer, RequestId, SessionId};
 use super::snapshot::Part;
 use crate::kv;
+use serde::{Deserialize, Serialize};
 use splitbrain_core::NodeId;
 use std::sync::Arc;
 
 /// Anything that servers and clients send each other.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message {
     /// Server to server, before it becomes a candidate.
     RequestPreVote(RequestPreVote),
@@ -69,7 +70,7 @@ impl Message {
 }
 
 /// "Would you vote for me, if I asked?" (dissertation §9.6)
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestPreVote {
     /// The term that the server would be a candidate in.
     pub term: Term,
@@ -80,7 +81,7 @@ pub struct RequestPreVote {
 }
 
 /// The answer to [`RequestPreVote`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestPreVoteReply {
     /// The term of the voter, for the other to update itself.
     pub term: Term,
@@ -91,7 +92,7 @@ pub struct RequestPreVoteReply {
 }
 
 /// "Will you vote for me?" (§5.2)
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestVote {
     /// The candidate's term.
     pub term: Term,
@@ -104,7 +105,7 @@ pub struct RequestVote {
 }
 
 /// The answer to [`RequestVote`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestVoteReply {
     /// The voter's term, for the candidate to update itself; the term of the vote, if it is granted.
     pub term: Term,
@@ -113,7 +114,7 @@ pub struct RequestVoteReply {
 }
 
 /// "Append these entries after that one" (§5.3). Without entries: a heartbeat.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppendEntries {
     /// The leader's term.
     pub term: Term,
@@ -130,7 +131,7 @@ pub struct AppendEntries {
 }
 
 /// The answer to [`AppendEntries`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppendEntriesReply {
     /// The follower's term, for the leader to update itself.
     pub term: Term,
@@ -141,7 +142,7 @@ pub struct AppendEntriesReply {
 }
 
 /// What became of the entries of an [`AppendEntries`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Appended {
     /// The follower's log agrees with the leader's up to this index, durably.
     Matched(Index),
@@ -152,7 +153,7 @@ pub enum Appended {
 }
 
 /// Where a follower's log parts from the leader's, so that the leader need not back off one entry at a time (§5.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conflict {
     /// The previous index of the refused request, which tells its answer from those to other requests.
     pub refused: Index,
@@ -164,7 +165,7 @@ pub struct Conflict {
 
 /// A chunk of a snapshot (dissertation §5, Figure 5.3). The chunks of a snapshot are sent in order, each when the one
 /// before it has been received.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstallSnapshot {
     /// The leader's term.
     pub term: Term,
@@ -188,7 +189,7 @@ pub struct InstallSnapshot {
 
 /// The answer to [`InstallSnapshot`], if there are chunks to come. When the last one has come, the answer is an
 /// [`AppendEntriesReply`]: the logs agree up to the snapshot's last index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstallSnapshotReply {
     /// The follower's term, for the leader to update itself.
     pub term: Term,
@@ -201,21 +202,21 @@ pub struct InstallSnapshotReply {
 }
 
 /// "Start an election now" (dissertation §3.10).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimeoutNow {
     /// The leader's term.
     pub term: Term,
 }
 
 /// "Up to where must I have applied the log, to answer a read?" (dissertation §6.4)
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadIndex {
     /// A random number that no other question bears: an answer to an earlier one says nothing about this one.
     pub nonce: u64,
 }
 
 /// The answer to [`ReadIndex`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadIndexReply {
     /// The number of the question.
     pub nonce: u64,
@@ -224,7 +225,7 @@ pub struct ReadIndexReply {
 }
 
 /// What a client asks of the leader (dissertation §6.3).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
     /// Open a session.
     Register {
@@ -238,6 +239,7 @@ pub enum Request {
         /// The number of the operation in its session, ascending.
         sequence: u64,
         /// The operation.
+        #[serde(with = "kv::wire")]
         op: kv::Op,
     },
     /// Perform an operation that changes nothing, without an entry in the log (dissertation §6.4).
@@ -245,6 +247,7 @@ pub enum Request {
         /// A random number, as in `Register`.
         nonce: u64,
         /// The operation.
+        #[serde(with = "kv::wire")]
         op: kv::Op,
     },
     /// Change the members (dissertation §4).
@@ -279,7 +282,7 @@ impl Request {
 }
 
 /// The answer to a [`Request`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
     /// The request that it answers.
     pub request: RequestId,

@@ -2,13 +2,14 @@
 
 use super::log::{Entry, Index, Log, Term};
 use super::snapshot::Snapshot;
+use serde::{Deserialize, Serialize};
 use splitbrain_core::{Damage, Journal, NodeId};
 use std::fmt;
 use std::sync::Arc;
 
 /// The persistent state of Figure 2, but for the log: both must survive a crash before anything that depends on them
 /// leaves the server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HardState {
     /// The latest term that the server has seen. Never decreases.
     pub term: Term,
@@ -17,7 +18,7 @@ pub struct HardState {
 }
 
 /// A record of a server's journal. The journal is folded from its beginning to its end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Record {
     /// The term and vote are now these. Always written twice in a row: nobody else can tell a server what it has promised,
     /// so that one corrupt record must not be enough to lose it.

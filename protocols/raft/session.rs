@@ -3,12 +3,13 @@
 
 use super::log::{Command, Index};
 use crate::kv;
+use serde::{Deserialize, Serialize};
 use splitbrain_core::NodeId;
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// A client session: the index of the entry that opened it, so unique for ever and agreed upon by all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SessionId(pub Index);
 
 impl fmt::Display for SessionId {
@@ -18,7 +19,7 @@ impl fmt::Display for SessionId {
 }
 
 /// Which request of a client an answer answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RequestId {
     /// The registration with this nonce.
     Register {
@@ -40,7 +41,7 @@ pub enum RequestId {
 }
 
 /// What a server answers to a client.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
     /// The session that was opened.
     Registered(SessionId),
@@ -61,7 +62,7 @@ pub enum Answer {
 }
 
 /// Why a change of the members, or of the leader, was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
     /// There would be no voter, or the one who is to lead is none.
     NoVoter,
@@ -86,7 +87,7 @@ impl Refusal {
 }
 
 /// What is remembered of a session.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Session {
     /// The greatest sequence number performed; zero before the first. Lower ones are never performed any more.
     sequence: u64,

@@ -4,11 +4,13 @@ use super::log::{Index, Term};
 use super::membership::Membership;
 use super::session::{Machine, Session, SessionId};
 use crate::kv;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What a prefix of the log has come to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Packed", from = "Packed")]
 pub struct Snapshot {
     /// The last index that it stands for: a committed one. Zero for the one that a cluster is founded with.
     pub last_index: Index,
@@ -21,8 +23,43 @@ pub struct Snapshot {
     pub machine: Machine,
 }
 
+/// A snapshot as it lies in a journal: in the same pieces as it travels in.
+#[derive(Clone, Serialize, Deserialize)]
+struct Packed {
+    last_index: Index,
+    last_term: Term,
+    membership: Arc<Membership>,
+    store: kv::Header,
+    parts: Vec<Part>,
+}
+
+impl From<Snapshot> for Packed {
+    fn from(snapshot: Snapshot) -> Packed {
+        Packed {
+            store: snapshot.machine.store().header(),
+            parts: snapshot.parts().to_vec(),
+            last_index: snapshot.last_index,
+            last_term: snapshot.last_term,
+            membership: snapshot.membership,
+        }
+    }
+}
+
+impl From<Packed> for Snapshot {
+    fn from(packed: Packed) -> Snapshot {
+        let incoming = Incoming {
+            last_index: packed.last_index,
+            last_term: packed.last_term,
+            membership: packed.membership,
+            store: packed.store,
+            parts: packed.parts,
+        };
+        incoming.complete()
+    }
+}
+
 /// A piece of the state machine, as it travels.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Part {
     /// Of the store.
     Store(kv::Piece),
@@ -180,5 +217,12 @@ mod tests {
         let incoming = Incoming::new(Index(5), Term(2), Arc::default(), header);
         assert!(incoming.is(Index(5), Term(2)));
         assert!(!incoming.is(Index(5), Term(3)) && !incoming.is(Index(6), Term(2)));
+    }
+
+    #[test]
+    fn a_snapshot_comes_out_of_a_journal_as_it_went_in() {
+        let snapshot = snapshot();
+        let bytes = postcard::to_stdvec(&snapshot).unwrap();
+        assert_eq!(postcard::from_bytes(&bytes), Ok(snapshot));
     }
 }

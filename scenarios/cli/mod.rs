@@ -42,6 +42,12 @@ enum Command {
     Shrink(shrink::Arguments),
     /// Check histories of any origin: Jepsen's, Porcupine's, our own
     Check(check::Arguments),
+    /// Run one server of a replicated key-value store, over real TCP
+    #[cfg(feature = "server")]
+    Node(splitbrain_server::node::Arguments),
+    /// Ask servers of the key-value store
+    #[cfg(feature = "server")]
+    Client(splitbrain_server::client::Arguments),
 }
 
 /// What a command came to; of several, the last one here counts.
@@ -67,6 +73,17 @@ impl From<Status> for ExitCode {
     }
 }
 
+#[cfg(feature = "server")]
+impl From<splitbrain_server::Status> for Status {
+    fn from(status: splitbrain_server::Status) -> Status {
+        match status {
+            splitbrain_server::Status::Done => Status::Valid,
+            splitbrain_server::Status::NotDone => Status::Invalid,
+            splitbrain_server::Status::Unknown => Status::Unknown,
+        }
+    }
+}
+
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -77,6 +94,12 @@ pub fn main() -> ExitCode {
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Shrink(arguments) => shrink::command(&arguments),
         Command::Check(arguments) => check::command(&arguments),
+        #[cfg(feature = "server")]
+        Command::Node(arguments) => splitbrain_server::node::command(&arguments).map(Status::from),
+        #[cfg(feature = "server")]
+        Command::Client(arguments) => {
+            splitbrain_server::client::command(&arguments).map(Status::from)
+        }
     };
     match result {
         Ok(status) => status.into(),
