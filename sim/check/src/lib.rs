@@ -39,6 +39,7 @@ mod linearizable;
 pub mod lock;
 mod model;
 pub mod models;
+pub mod monitors;
 pub mod registry;
 pub mod transactional;
 mod verdict;
@@ -48,6 +49,6 @@ pub use history::{
     Event, History, HistoryError, HistoryErrorKind, Operation, Outcome, Pairing, Part, Point,
     ProcessId, What,
 };
-pub use linearizable::{Budget, check};
+pub use linearizable::{Budget, check, decide};
 pub use model::{Footprint, Model, Touched};
 pub use verdict::{Blocked, Counterexample, Possible, Reason, Shown, Start, Undecided, Verdict};

@@ -6,6 +6,7 @@
 //! answers `{"swapped":true}`, where `"expected":null` expects the key to be absent.
 
 use super::cell::{self, Action, Answer, AnswerForm};
+use crate::monitors::{self, Datum, Object};
 use crate::{Footprint, Model};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -150,6 +151,16 @@ impl Model for KeyValue {
 
     fn is_read_only(&self, op: &Op, ret: Option<&Ret>) -> bool {
         cell::is_read_only(op.action(), ret.map(Ret::answer))
+    }
+
+    fn object(&self) -> Option<Object> {
+        Some(Object::Register)
+    }
+
+    fn action<'a>(&self, op: &'a Op, ret: Option<&'a Ret>) -> Option<monitors::Action<'a>> {
+        cell::monitored(op.action(), ret.map(Ret::answer), |value| {
+            Datum::Text(value)
+        })
     }
 
     fn describe(&self, op: &Op, ret: Option<&Ret>) -> String {
