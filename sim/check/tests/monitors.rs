@@ -102,7 +102,7 @@ macro_rules! containers {
                 fn $small(moves in moves(40), shape in shapes()) {
                     let answers = taken(9);
                     let op = |n: usize, _: usize, a: u8, _: u8| {
-                        if a % 2 == 0 { $module::Op::$put(n as i64 * 4 % 9) } else { $module::Op::$take }
+                        if a % 2 == 0 { $module::Op::$put(n.cast_signed() as i64 * 4 % 9) } else { $module::Op::$take }
                     };
                     let history = player(&$model, &answers, &op, shape).play(&moves);
                     compare(&$model, &history, true)?;
@@ -112,7 +112,7 @@ macro_rules! containers {
                 fn $large(moves in moves(100), shape in larger_shapes()) {
                     let answers = taken(29);
                     let op = |n: usize, _: usize, a: u8, _: u8| {
-                        if a % 2 == 0 { $module::Op::$put(n as i64 * 12 % 29) } else { $module::Op::$take }
+                        if a % 2 == 0 { $module::Op::$put(n.cast_signed() as i64 * 12 % 29) } else { $module::Op::$take }
                     };
                     let history = player(&$model, &answers, &op, shape).play(&moves);
                     compare(&$model, &history, false)?;
@@ -131,7 +131,7 @@ containers! {
 
 fn register_op(n: usize, _: usize, a: u8, _: u8) -> cas_register::Op {
     if a.is_multiple_of(2) {
-        cas_register::Op::Write(n as i64)
+        cas_register::Op::Write(n.cast_signed() as i64)
     } else {
         cas_register::Op::Read
     }

@@ -155,7 +155,7 @@ fn explain_few<M: Model>(
 enum Decision<'a, M: Model> {
     Valid,
     /// By search, which failed for these.
-    Searched(Pending<'a, M>),
+    Searched(Box<Pending<'a, M>>),
     /// By a monitor: the entries with these indices have no legal order.
     Monitored(Group<'a, M>, Vec<usize>),
     Unknown(Reason),
@@ -181,7 +181,7 @@ fn decide_operations<'a, M: Model>(
         let first_slice = FIRST_SLICE * pending.group.entries.len() as u64;
         match advance(&mut pending.search, first_slice, &mut left) {
             Progress::Valid => {}
-            Progress::Invalid => return Decision::Searched(pending),
+            Progress::Invalid => return Decision::Searched(Box::new(pending)),
             Progress::Paused => undecided.push(pending),
         }
         slice = slice.max(first_slice);
@@ -198,7 +198,7 @@ fn decide_operations<'a, M: Model>(
         for mut pending in undecided {
             match advance(&mut pending.search, slice, &mut left) {
                 Progress::Valid => {}
-                Progress::Invalid => return Decision::Searched(pending),
+                Progress::Invalid => return Decision::Searched(Box::new(pending)),
                 Progress::Paused => still.push(pending),
             }
         }

@@ -1,12 +1,13 @@
 //! Random histories of any model, and an oracle that shares nothing with the checker but the model: all orders of all
 //! subsets.
+#![allow(dead_code, reason = "each test uses a part of it")]
 
 use proptest::prelude::*;
 use splitbrain_check::monitors::{Action, Object};
 use splitbrain_check::{Footprint, History, Model, Operation, Outcome, ProcessId};
 
 /// Who moves next, and three choices.
-pub type Move = (usize, u8, u8, u8);
+pub(crate) type Move = (usize, u8, u8, u8);
 
 /// Up to `length` moves of four clients.
 pub(crate) fn moves(length: usize) -> impl Strategy<Value = Vec<Move>> {
@@ -106,10 +107,8 @@ impl<M: Model<Op: Clone, Ret: Clone>> Player<'_, M> {
     /// Which answer is legal now, and does it.
     fn execute(&self, state: &mut M::State, op: &M::Op) -> usize {
         let legal = |answer: &M::Ret| self.model.step(state, op, Some(answer));
-        let found = self.answers.iter().map(legal).enumerate();
-        let found = found
-            .filter_map(|(index, next)| Some((index, next?)))
-            .next();
+        let mut found = self.answers.iter().map(legal).enumerate();
+        let found = found.find_map(|(index, next)| Some((index, next?)));
         let (index, next) = found.expect("one of the answers is legal");
         *state = next;
         index
