@@ -110,7 +110,7 @@ fn a_set_holds_each_number_once() {
         "{\"f\":\"add\",\"value\":1} -> {}\n{\"f\":\"contains\",\"value\":1} -> {\"found\":false}";
     insta::assert_snapshot!(verdict(&Set, lost), @"1 is in the set, but needs 1 not in the set");
     let twice = "{\"f\":\"add\",\"value\":1} -> {}\n{\"f\":\"read\"} -> {\"values\":[1,1]}";
-    insta::assert_snapshot!(verdict(&Set, twice), @"1 is in the set, but needs the set to be {1, 1}, each once");
+    insta::assert_snapshot!(verdict(&Set, twice), @"1 is not in the set, but needs the set to be {1, 1}, each once");
     let back = format!("{good}\n{{\"f\":\"read\"}} -> {{\"values\":[2]}}");
     assert_ne!(verdict(&Set, &back), "valid");
 }
