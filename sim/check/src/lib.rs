@@ -40,6 +40,7 @@ pub mod lock;
 mod model;
 pub mod models;
 pub mod monitors;
+pub mod online;
 pub mod registry;
 pub mod transactional;
 mod verdict;
