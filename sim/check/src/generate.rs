@@ -36,6 +36,73 @@ pub fn key_value(shape: &Shape, seed: u64) -> History<Op, Ret> {
     .run()
 }
 
+/// How a history of any object looks.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// Number of operations.
+    pub operations: usize,
+    /// Operations open at a time, not counting unknown ones; at least 1.
+    pub processes: usize,
+    /// How many operations of 1000 end unknown. Half of them take effect, some of these late.
+    pub info_per_mille: u64,
+}
+
+/// A history of an object of any kind: `next` says what is asked for, given a source of numbers below a bound, and `apply` does
+/// it. Linearizable, as those of [`key_value`] are. A function of its arguments alone, if those two are.
+pub fn executed<Op: Clone, Ret>(
+    load: &Load,
+    seed: u64,
+    mut next: impl FnMut(&mut dyn FnMut(u64) -> u64) -> Op,
+    mut apply: impl FnMut(&Op) -> Ret,
+) -> History<Op, Ret> {
+    enum Client<Op, Ret> {
+        Idle,
+        Invoked(Op),
+        Done(Ret),
+    }
+    let mut random = SplitMix(seed);
+    let mut history = History::new();
+    let clients = (0..).map(|id| (id, Client::Idle)).take(load.processes);
+    let mut clients: Vec<(u64, Client<Op, Ret>)> = clients.collect();
+    let mut next_id = clients.len() as u64;
+    let mut late = Vec::new();
+    let (mut invoked, mut time_ns) = (0, 0);
+    while invoked < load.operations {
+        time_ns += 1 + random.below(2_000_000);
+        if !late.is_empty() && random.below(8) == 0 {
+            let index = random.index(late.len());
+            apply(&late.swap_remove(index));
+        }
+        let client = random.index(clients.len());
+        let (id, state) = &mut clients[client];
+        let process = ProcessId(*id);
+        let unknown = random.below(1000) < load.info_per_mille;
+        *state = match std::mem::replace(state, Client::Idle) {
+            Client::Idle => {
+                let op = next(&mut |end| random.below(end));
+                history.invoke(time_ns, process, op.clone());
+                invoked += 1;
+                Client::Invoked(op)
+            }
+            Client::Invoked(op) if unknown => {
+                history.info(time_ns, process);
+                if random.below(2) == 0 {
+                    late.push(op);
+                }
+                *id = next_id;
+                next_id += 1;
+                Client::Idle
+            }
+            Client::Invoked(op) => Client::Done(apply(&op)),
+            Client::Done(ret) => {
+                history.ok(time_ns, process, ret);
+                Client::Idle
+            }
+        };
+    }
+    history
+}
+
 struct Generator<'a> {
     random: SplitMix,
     shape: &'a Shape,
@@ -133,6 +200,11 @@ fn apply(cell: &mut Option<Arc<str>>, op: &Op) -> Ret {
         Op::Get { .. } => Ret::Value(cell.clone()),
         Op::Put { value, .. } => {
             *cell = Some(value.clone());
+            Ret::Written
+        }
+        Op::Append { value, .. } => {
+            let before = cell.as_deref().unwrap_or("");
+            *cell = Some([before, &**value].concat().into());
             Ret::Written
         }
         Op::Delete { .. } => Ret::Deleted(cell.take().is_some()),

@@ -41,6 +41,8 @@ mod linearizable;
 pub mod lock;
 mod model;
 pub mod models;
+pub mod monitors;
+pub mod online;
 pub mod registry;
 pub mod sequential;
 pub mod transactional;
@@ -53,6 +55,6 @@ pub use history::{
     Event, History, HistoryError, HistoryErrorKind, Operation, Outcome, Pairing, Part, Point,
     ProcessId, What,
 };
-pub use linearizable::{Budget, check};
+pub use linearizable::{Budget, check, decide};
 pub use model::{Footprint, Model, Touched};
 pub use verdict::{Blocked, Counterexample, Possible, Reason, Shown, Start, Undecided, Verdict};

@@ -1,5 +1,6 @@
 //! What a system should be: a sequential specification.
 
+use crate::monitors::{Action, Object};
 use std::fmt::Display;
 use std::hash::Hash;
 
@@ -11,7 +12,7 @@ pub trait Model {
     /// An operation, as invoked. Equal operations do the same in the same state.
     type Op: Eq + Hash;
     /// An answer.
-    type Ret;
+    type Ret: Eq + Hash;
     /// The state of the keys that are checked together. Equal states behave alike for ever.
     type State: Clone + Eq + Hash;
     /// A part of the system, where it has parts.
@@ -37,6 +38,18 @@ pub trait Model {
     ///
     /// Saying `false` is always right, and slower.
     fn is_read_only(&self, op: &Self::Op, ret: Option<&Self::Ret>) -> bool;
+
+    /// The kind of object it is, or that each of its keys is, if there is a faster way than search for it: see
+    /// [`monitors`](crate::monitors).
+    fn object(&self) -> Option<Object> {
+        None
+    }
+
+    /// What `op` does to the [object](Model::object), if its answer is `ret`, or is unknown. `None`, which is always right and
+    /// slower, if that is none of the actions, or the answer is not one to this operation.
+    fn action<'a>(&self, _op: &'a Self::Op, _ret: Option<&'a Self::Ret>) -> Option<Action<'a>> {
+        None
+    }
 
     /// The operation and its answer, if known, in words: `get x -> 1`.
     fn describe(&self, op: &Self::Op, ret: Option<&Self::Ret>) -> String;

@@ -55,6 +55,11 @@ fn execute(store: &mut Store, op: &Op) -> Ret {
             store.insert(key.clone(), value.clone());
             Ret::Written
         }
+        Op::Append { key, value } => {
+            let before = store.get(key).map_or("", |value| value);
+            store.insert(key.clone(), [before, &**value].concat().into());
+            Ret::Written
+        }
         Op::Delete { key } => Ret::Deleted(store.remove(key).is_some()),
         Op::CompareAndSet {
             key,
@@ -185,13 +190,13 @@ fn maybe(choice: u8) -> Option<Value> {
 fn some_ret(op: &Op, choice: u8) -> Ret {
     match op {
         Op::Get { .. } => Ret::Value(maybe(choice)),
-        Op::Put { .. } => Ret::Written,
+        Op::Put { .. } | Op::Append { .. } => Ret::Written,
         Op::Delete { .. } => Ret::Deleted(choice.is_multiple_of(2)),
         Op::CompareAndSet { .. } => Ret::Swapped(choice.is_multiple_of(2)),
     }
 }
 
-/// An operation; `kinds` 2 for get and put, 3 for compare-and-set as well, 4 for delete as well.
+/// An operation; `kinds` 2 for get and put, 3 for compare-and-set as well, 4 for delete as well, 5 for append as well.
 fn some_op(kinds: u8, keys: u8, a: u8, b: u8) -> Op {
     let key = ["x", "y"][usize::from((b / 16) % keys)].into();
     match a % kinds {
@@ -205,7 +210,11 @@ fn some_op(kinds: u8, keys: u8, a: u8, b: u8) -> Op {
             expected: maybe(a / 16),
             value: value(b),
         },
-        _ => Op::Delete { key },
+        3 => Op::Delete { key },
+        _ => Op::Append {
+            key,
+            value: value(b),
+        },
     }
 }
 
@@ -223,7 +232,7 @@ fn cas_op(op: Op) -> cas_register::Op {
             expected: expected.as_ref().map(number),
             value: number(&value),
         },
-        Op::Delete { .. } => unreachable!("not generated"),
+        Op::Delete { .. } | Op::Append { .. } => unreachable!("not generated"),
     }
 }
 
@@ -273,7 +282,13 @@ proptest! {
 
     #[test]
     fn key_value_is_as_brute_force_says(moves in moves()) {
-        let history = play(&moves, |a, b| some_op(4, 2, a, b), some_ret);
+        let history = play(&moves, |a, b| some_op(5, 2, a, b), some_ret);
+        compare(&KeyValue, &history, &history)?;
+    }
+
+    #[test]
+    fn one_key_that_is_appended_to_is_as_brute_force_says(moves in moves()) {
+        let history = play(&moves, |a, b| some_op(5, 1, a, b), some_ret);
         compare(&KeyValue, &history, &history)?;
     }
 

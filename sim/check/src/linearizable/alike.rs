@@ -9,18 +9,31 @@ use super::partition::Entry;
 use crate::Model;
 use rustc_hash::FxHashMap;
 
-/// Give up beyond this many steps.
+/// Give up beyond this many steps, whatever the budget is.
 const STEPS_MAX: usize = 4_000_000;
+
+/// Give up beyond this many states, and four for each operation: some models have no end of them.
+const STATES_MAX: usize = 1_000;
 
 /// In the table of steps: the operation is not legal in this state.
 pub(super) const IMPOSSIBLE: u32 = u32::MAX;
 
 /// Gives equal [classes](Entry::class) to operations of unknown outcome that lead from each state to states
-/// which no sequence of operations can tell apart. `None` if that would take too long.
+/// which no sequence of operations can tell apart. `None` if that would take more than `steps_max` steps, or there are not
+/// two of them.
 ///
 /// Time and space: the number of states times the number of operations.
-pub(super) fn classify<M: Model>(model: &M, entries: &mut [Entry<'_, M>]) -> Option<()> {
-    let table = tabulate(model, &[model.initial()], entries, STEPS_MAX)?;
+pub(super) fn classify<M: Model>(
+    model: &M,
+    entries: &mut [Entry<'_, M>],
+    steps_max: u64,
+) -> Option<()> {
+    let is_unknown = |entry: &&Entry<'_, M>| entry.returned.is_none() && entry.ret.is_none();
+    if entries.iter().filter(is_unknown).count() < 2 {
+        return None;
+    }
+    let steps_max = STEPS_MAX.min(usize::try_from(steps_max).unwrap_or(STEPS_MAX));
+    let table = tabulate(model, &[model.initial()], entries, steps_max)?;
     let indistinct = refine(&table, entries.len());
     let mut classes = FxHashMap::default();
     for (index, entry) in entries.iter_mut().enumerate() {
@@ -34,7 +47,8 @@ pub(super) fn classify<M: Model>(model: &M, entries: &mut [Entry<'_, M>]) -> Opt
 }
 
 /// For each state that the operations, in any order, lead to from `starts`, which are different: the state after
-/// each operation. The first states are those of `starts`. `None` if it takes more than `steps_max` steps.
+/// each operation. The first states are those of `starts`. `None` if it takes more than `steps_max` steps, or if there are
+/// states that only so many operations lead to as there are not.
 pub(super) fn tabulate<M: Model>(
     model: &M,
     starts: &[M::State],
@@ -44,8 +58,17 @@ pub(super) fn tabulate<M: Model>(
     let mut states = starts.to_vec();
     let mut numbers: FxHashMap<M::State, u32> = starts.iter().cloned().zip(0..).collect();
     let mut table = Vec::new();
+    // The states before this one are those that `depth` operations lead to, or fewer.
+    let (mut depth, mut depth_end) = (0, states.len());
     while table.len() < states.len() {
-        if states.len() * entries.len() > steps_max {
+        if table.len() == depth_end {
+            (depth, depth_end) = (depth + 1, states.len());
+        }
+        if depth > entries.len() {
+            return None;
+        }
+        if states.len() * entries.len() > steps_max || states.len() > STATES_MAX + 4 * entries.len()
+        {
             return None;
         }
         let state = states[table.len()].clone();

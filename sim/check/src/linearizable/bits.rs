@@ -47,6 +47,12 @@ impl Bits {
         *self.word(n) &= !(1 << (n % 64));
     }
 
+    /// The first 64 numbers, as a mask.
+    #[inline]
+    pub(super) fn first_word(&self) -> u64 {
+        self.first
+    }
+
     pub(super) fn count(&self) -> u32 {
         self.first.count_ones() + self.rest.iter().map(|word| word.count_ones()).sum::<u32>()
     }
@@ -55,6 +61,12 @@ impl Bits {
     pub(super) fn is_subset_of(&self, other: &Bits) -> bool {
         self.first & !other.first == 0
             && self.rest.iter().zip(&*other.rest).all(|(a, b)| a & !b == 0)
+    }
+
+    /// The first number of `start..end` that is not in the set.
+    #[inline]
+    pub(super) fn first_missing(&self, start: u32, end: u32) -> Option<u32> {
+        (start..end).find(|&n| !self.get(n))
     }
 }
 
@@ -75,7 +87,10 @@ mod tests {
                 assert!(all.get(n) && one.is_subset_of(&all));
             }
             assert_eq!(all.count(), len as u32);
+            assert_eq!(all.first_missing(0, len as u32), None);
             all.remove(len as u32 - 1);
+            assert_eq!(all.first_missing(0, len as u32), Some(len as u32 - 1));
+            assert_eq!(all.first_missing(0, len as u32 - 1), None);
             assert!(!all.get(len as u32 - 1));
             assert_eq!(all.count(), len as u32 - 1);
         }

@@ -3,7 +3,7 @@
 //! What is left out, and why the rest is still a proof, is said at [`Counterexample`].
 
 use super::partition::Entry;
-use super::reduce::{STEPS, is_illegal, reduce};
+use super::reduce::{Effort, STEPS};
 use super::search::{Progress, Search, Used};
 use super::split::Group;
 use crate::verdict::seconds;
@@ -35,6 +35,15 @@ struct Window<'a, M: Model> {
 impl<'a, M: Model> Failure<'a, '_, M> {
     /// Explains the failed search over them.
     pub(super) fn explain(&self, failed: &Search<'a, M>) -> Counterexample {
+        self.explain_window(failed, true)
+    }
+
+    /// The same, with what led to the situation from the first operation on.
+    pub(super) fn explain_from_the_start(&self, failed: &Search<'a, M>) -> Counterexample {
+        self.explain_window(failed, false)
+    }
+
+    fn explain_window(&self, failed: &Search<'a, M>, may_start_later: bool) -> Counterexample {
         // The prefix that ends where the first operation returns that cannot: all later events do not matter.
         let target = failed.entries()[failed.furthest() as usize];
         let mut prefix: Vec<Entry<'a, M>> = self.group.entries.clone();
@@ -43,13 +52,17 @@ impl<'a, M: Model> Failure<'a, '_, M> {
             entry.returned = entry.returned.filter(|_| entry.returned <= target.returned);
         }
         let mut search = Search::with_notes(self.model, &prefix, self.model.initial());
-        let whole = Window {
+        let mut whole = Window {
             position: 0,
             entries: prefix.clone(),
             starts: vec![self.model.initial()],
         };
         let window = match search.run(4 * failed.steps() + STEPS) {
-            Progress::Invalid => self.best_window(&search, whole, &target),
+            Progress::Invalid if may_start_later => self.best_window(&search, whole, &target),
+            Progress::Invalid => {
+                Effort::new().reduce(self.model, &whole.starts, &mut whole.entries);
+                whole
+            }
             // The prefix makes open operations optional; that this costs so much more is not expected.
             Progress::Valid | Progress::Paused => whole,
         };
@@ -70,16 +83,17 @@ impl<'a, M: Model> Failure<'a, '_, M> {
                 .is_some_and(|returned| returned < target.called)
         };
         let latest = search.entries().iter().filter(returned_before).count() as u32;
+        let mut effort = Effort::new();
         let mut best: Option<(usize, Window<'a, M>)> = None;
         for position in (latest.saturating_sub(STARTS_TRIED)..=latest).rev() {
             if position == 0 {
                 break;
             }
             let mut window = self.window_at(search, position);
-            if !is_illegal(self.model, &window.starts, &window.entries) {
+            if !effort.is_illegal(self.model, &window.starts, &window.entries) {
                 continue;
             }
-            reduce(self.model, &window.starts, &mut window.entries);
+            effort.reduce(self.model, &window.starts, &mut window.entries);
             let plain = self.is_plain(search, &window);
             let cost =
                 window.entries.len() + 2 * window.starts.len() + if plain { 0 } else { OBSCURE };
@@ -88,7 +102,7 @@ impl<'a, M: Model> Failure<'a, '_, M> {
             }
         }
         if best.is_none() || whole.entries.len() <= WHOLE_MAX {
-            reduce(self.model, &whole.starts, &mut whole.entries);
+            effort.reduce(self.model, &whole.starts, &mut whole.entries);
             let cost = whole.entries.len() + 2;
             if best.as_ref().is_none_or(|(least, _)| cost <= *least) {
                 return whole;

@@ -4,14 +4,17 @@
 mod alike;
 mod bits;
 mod explain;
+mod memory;
 mod partition;
 mod reduce;
 mod search;
 mod split;
 
-use crate::{History, HistoryError, Model, Operation, Reason, Undecided, Verdict};
+use crate::monitors::{Monitored, monitor};
+use crate::{Counterexample, History, HistoryError, Model, Operation, Reason, Undecided, Verdict};
 use explain::Failure;
 pub(crate) use explain::show;
+pub(crate) use partition::Entry;
 use search::{Progress, Search};
 use split::{Called, Group, split};
 
@@ -46,9 +49,10 @@ struct Pending<'a, M: Model> {
 /// Keys that no operation touches together are checked alone: linearizability is local (Herlihy & Wing 1990). A
 /// failed operation did not happen; an unknown one may take effect at any time after its invocation, or never.
 ///
-/// In the usual case, few operations open at a time, the time is linear in the number of operations. The
-/// problem is NP-complete, and in the worst case the time is exponential in the number of operations open at the
-/// same time, unknown ones included, until the budget ends it. The budget is for the verdict alone; a
+/// Where the model is an [object with a monitor](crate::monitors) and its values are distinct, the time is
+/// O(n log n), and no budget is needed. Otherwise, in the usual case, few operations open at a time, the time is linear in
+/// the number of operations. The problem is NP-complete, and in the worst case the time is exponential in the number of
+/// operations open at the same time, unknown ones included, until the budget ends it. The budget is for the verdict alone; a
 /// counterexample takes a small multiple of the steps that finding the violation took.
 ///
 /// # Errors
@@ -63,6 +67,26 @@ pub fn check<M: Model>(
     Ok(check_operations(model, &operations, &called, budget))
 }
 
+/// The same without a counterexample, which takes many times as long to make as to know that there is one.
+///
+/// # Errors
+/// If the history makes no sense.
+pub fn decide<M: Model>(
+    model: &M,
+    history: &History<M::Op, M::Ret>,
+    budget: Budget,
+) -> Result<Verdict<()>, HistoryError> {
+    let operations = history.operations()?;
+    let called = |operation: &Operation<&M::Op, &M::Ret>| operation.invoked.event;
+    Ok(
+        match decide_operations(model, &operations, &called, budget) {
+            Decision::Valid => Verdict::Valid,
+            Decision::Searched(_) | Decision::Monitored(..) => Verdict::Invalid(()),
+            Decision::Unknown(reason) => Verdict::Unknown(reason),
+        },
+    )
+}
+
 /// The same of operations that may take effect from the event on that `called` says, which may be another one than
 /// that of their invocation.
 pub(crate) fn check_operations<M: Model>(
@@ -71,34 +95,100 @@ pub(crate) fn check_operations<M: Model>(
     called: Called<'_, M::Op, M::Ret>,
     budget: Budget,
 ) -> Verdict {
-    let failure = |pending: &Pending<'_, M>| {
-        Verdict::Invalid(
-            Failure {
+    match decide_operations(model, operations, called, budget) {
+        Decision::Valid => Verdict::Valid,
+        Decision::Unknown(reason) => Verdict::Unknown(reason),
+        Decision::Searched(pending) => {
+            let failure = Failure {
                 model,
                 operations,
                 group: &pending.group,
-            }
-            .explain(&pending.search),
-        )
-    };
+            };
+            Verdict::Invalid(failure.explain(&pending.search))
+        }
+        Decision::Monitored(group, few) => {
+            Verdict::Invalid(explain_few(model, operations, group, &few))
+        }
+    }
+}
 
+/// The steps that a search may take, for each operation, to find again what a monitor found.
+const AGAIN: u64 = 20;
+/// Beyond this many operations, what the monitor found is explained alone.
+const AGAIN_MAX: usize = 10_000;
+
+/// Explains a group of which a few entries, with these indices, are already illegal alone.
+fn explain_few<M: Model>(
+    model: &M,
+    operations: &[Operation<&M::Op, &M::Ret>],
+    mut group: Group<'_, M>,
+    few: &[usize],
+) -> Counterexample {
+    // The search knows what state the first operations led to, which makes for a shorter story.
+    if group.entries.len() <= AGAIN_MAX {
+        let mut search = Search::new(model, &group.entries, model.initial());
+        if search.run(AGAIN * group.entries.len() as u64) == Progress::Invalid {
+            let failure = Failure {
+                model,
+                operations,
+                group: &group,
+            };
+            return failure.explain(&search);
+        }
+    }
+    group.entries = few.iter().map(|&index| group.entries[index]).collect();
+    let mut search = Search::new(model, &group.entries, model.initial());
+    let progress = search.run(Budget::default().steps);
+    debug_assert_ne!(
+        progress,
+        Progress::Valid,
+        "the monitor and the search disagree"
+    );
+    Failure {
+        model,
+        operations,
+        group: &group,
+    }
+    .explain_from_the_start(&search)
+}
+
+enum Decision<'a, M: Model> {
+    Valid,
+    /// By search, which failed for these.
+    Searched(Box<Pending<'a, M>>),
+    /// By a monitor: the entries with these indices have no legal order.
+    Monitored(Group<'a, M>, Vec<usize>),
+    Unknown(Reason),
+}
+
+fn decide_operations<'a, M: Model>(
+    model: &'a M,
+    operations: &[Operation<&'a M::Op, &'a M::Ret>],
+    called: Called<'_, M::Op, M::Ret>,
+    budget: Budget,
+) -> Decision<'a, M> {
     let mut left = budget.steps;
     let mut slice = 0;
     let mut undecided = Vec::new();
     for group in split(model, operations, called) {
+        match monitor(model, &group.entries) {
+            Some(Monitored::Valid) => continue,
+            Some(Monitored::Invalid(few)) => return Decision::Monitored(group, few),
+            None => {}
+        }
         let search = Search::new(model, &group.entries, model.initial());
         let mut pending = Pending { group, search };
         let first_slice = FIRST_SLICE * pending.group.entries.len() as u64;
         match advance(&mut pending.search, first_slice, &mut left) {
             Progress::Valid => {}
-            Progress::Invalid => return failure(&pending),
+            Progress::Invalid => return Decision::Searched(Box::new(pending)),
             Progress::Paused => undecided.push(pending),
         }
         slice = slice.max(first_slice);
     }
     // What is hard is worth a closer look, and a new start.
     for pending in &mut undecided {
-        if alike::classify(model, &mut pending.group.entries).is_some() {
+        if alike::classify(model, &mut pending.group.entries, left).is_some() {
             pending.search = Search::new(model, &pending.group.entries, model.initial());
         }
     }
@@ -108,16 +198,16 @@ pub(crate) fn check_operations<M: Model>(
         for mut pending in undecided {
             match advance(&mut pending.search, slice, &mut left) {
                 Progress::Valid => {}
-                Progress::Invalid => return failure(&pending),
+                Progress::Invalid => return Decision::Searched(Box::new(pending)),
                 Progress::Paused => still.push(pending),
             }
         }
         undecided = still;
     }
     if undecided.is_empty() {
-        return Verdict::Valid;
+        return Decision::Valid;
     }
-    Verdict::Unknown(Reason {
+    Decision::Unknown(Reason {
         steps: budget.steps - left,
         undecided: undecided.iter().map(how_far).collect(),
     })

@@ -1,23 +1,24 @@
 //! The operations that are checked together, arranged for the search.
 
+use super::bits::Bits;
 use crate::Model;
 use rustc_hash::FxHashMap;
 
 /// An operation as the search sees it.
-pub(super) struct Entry<'a, M: Model> {
-    pub(super) op: &'a M::Op,
+pub(crate) struct Entry<'a, M: Model> {
+    pub(crate) op: &'a M::Op,
     /// What it answers, where that is known.
-    pub(super) ret: Option<&'a M::Ret>,
+    pub(crate) ret: Option<&'a M::Ret>,
     /// The event that invoked it.
-    pub(super) called: u32,
+    pub(crate) called: u32,
     /// The event before which it takes effect; `None` for an *optional* operation, which may take effect at
     /// any time after its call, or never.
-    pub(super) returned: Option<u32>,
+    pub(crate) returned: Option<u32>,
     /// Its index in the history's operations.
-    pub(super) id: u32,
+    pub(crate) id: u32,
     /// Operations of unknown outcome in the same class can stand in for each other. Without a class, those that
     /// are equal can.
-    pub(super) class: Option<u32>,
+    pub(crate) class: Option<u32>,
 }
 
 // Not derived: a derive would ask for `M: Clone`, and only references to parts of it are in here.
@@ -30,7 +31,7 @@ impl<M: Model> Copy for Entry<'_, M> {}
 
 impl<M: Model> Entry<'_, M> {
     /// Whether it leaves the state as it is, wherever it is legal.
-    pub(super) fn is_read_only(&self, model: &M) -> bool {
+    pub(crate) fn is_read_only(&self, model: &M) -> bool {
         model.is_read_only(self.op, self.ret)
     }
 }
@@ -38,7 +39,7 @@ impl<M: Model> Entry<'_, M> {
 /// The operations that are checked together, with the windows in which they are open.
 ///
 /// Operations are known by their *rank*: first the required ones, in order of return, then the optional ones,
-/// in order of call. The search moves through *positions*: at position `p` all required operations below rank
+/// class by class. The search moves through *positions*: at position `p` all required operations below rank
 /// `p` have been linearized, and rank `p` is the next that must be. The operations that can be linearized at
 /// position `p` are those called before rank `p` returned: the window of `p`.
 ///
@@ -56,14 +57,29 @@ pub(super) struct Partition<'a, M: Model> {
     pub(super) required: u32,
     /// The number of slots.
     pub(super) slot_count: usize,
+    /// Optional operations that can stand in for each other, in order of first call.
+    pub(super) classes: Vec<Class>,
     /// The windows, one after the other, each in order of rank; see [`Partition::window`].
     windows: Vec<u32>,
     window_ends: Vec<u32>,
-    /// By position, the rank at which the optional operations end that can be linearized there.
-    optional_ends: Vec<u32>,
-    /// By number of optional operation (rank less `required`): the rank of the last earlier one that can stand in
-    /// for it.
-    earlier_alike: Vec<Option<u32>>,
+    /// By position: the slots of the read-only operations in the window, those from 64 on left out.
+    read_slots: Vec<u64>,
+    /// By position: so many classes have a member that can be linearized there.
+    class_ends: Vec<u32>,
+    /// By rank, of required ones that may change the state: the one of the next lower rank that is the same operation with
+    /// the same answer, or [`NO_TWIN`].
+    twins: Vec<u32>,
+}
+
+/// See [`Partition::twin`].
+const NO_TWIN: u32 = u32::MAX;
+
+/// Optional operations that can stand in for each other, in order of call: their numbers are their ranks less
+/// `required`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Class {
+    pub(super) start: u32,
+    pub(super) end: u32,
 }
 
 impl<'a, M: Model> Partition<'a, M> {
@@ -82,27 +98,34 @@ impl<'a, M: Model> Partition<'a, M> {
             ranked.push(entries[index as usize]);
         }
         // Left out: what nobody saw and changes nothing, and what was called when all the rest was over.
-        ranked.extend(entries.iter().filter(|entry| {
+        let optional = entries.iter().filter(|entry| {
             entry.returned.is_none()
                 && Some(entry.called) < last_return
                 && !entry.is_read_only(model)
-        }));
+        });
+        let mut classes = Vec::new();
+        for members in classed(optional) {
+            let start = (ranked.len() - required) as u32;
+            let end = start + members.len() as u32;
+            classes.push(Class { start, end });
+            ranked.extend(members);
+        }
+        let read_only = ranked.iter().map(|entry| entry.is_read_only(model));
         let mut partition = Partition {
             slots: vec![0; required],
-            read_only: ranked
-                .iter()
-                .map(|entry| entry.is_read_only(model))
-                .collect(),
+            read_only: read_only.collect(),
             required: required as u32,
             slot_count: 0,
+            classes,
             windows: Vec::with_capacity(4 * required),
             window_ends: Vec::with_capacity(required),
-            optional_ends: Vec::with_capacity(required),
-            earlier_alike: Vec::new(),
+            read_slots: Vec::with_capacity(required),
+            class_ends: Vec::with_capacity(required),
+            twins: Vec::new(),
             entries: ranked,
         };
         partition.fill_windows(ranks.into_iter().flatten());
-        partition.chain_alike();
+        partition.find_twins();
         partition
     }
 
@@ -110,47 +133,51 @@ impl<'a, M: Model> Partition<'a, M> {
     fn fill_windows(&mut self, by_call: impl Iterator<Item = u32>) {
         let (required, optional) = self.entries.split_at(self.required as usize);
         let mut calls = by_call.peekable();
-        let mut optional_end = 0;
+        let mut class_end = 0;
         let mut free: Vec<u32> = Vec::new();
         // In order of rank. All that returned before are gone, so that the next to return comes first.
         let mut open: Vec<u32> = Vec::new();
+        let mut read_slots = 0;
         for entry in required {
             let called = |rank: &u32| Some(required[*rank as usize].called) < entry.returned;
             while let Some(rank) = calls.next_if(called) {
-                self.slots[rank as usize] = free.pop().unwrap_or_else(|| {
+                let slot = free.pop().unwrap_or_else(|| {
                     self.slot_count += 1;
                     self.slot_count as u32 - 1
                 });
+                self.slots[rank as usize] = slot;
+                if self.read_only[rank as usize] {
+                    read_slots |= bit(slot);
+                }
                 let place = open.partition_point(|&other| other < rank);
                 open.insert(place, rank);
             }
             self.windows.extend_from_slice(&open);
             self.window_ends.push(self.windows.len() as u32);
-            free.push(self.slots[open.remove(0) as usize]);
-            while optional_end < optional.len()
-                && Some(optional[optional_end].called) < entry.returned
+            self.read_slots.push(read_slots);
+            let slot = self.slots[open.remove(0) as usize];
+            read_slots &= !bit(slot);
+            free.push(slot);
+            while self
+                .classes
+                .get(class_end)
+                .is_some_and(|class| Some(optional[class.start as usize].called) < entry.returned)
             {
-                optional_end += 1;
+                class_end += 1;
             }
-            self.optional_ends.push(self.required + optional_end as u32);
+            self.class_ends.push(class_end as u32);
         }
     }
 
-    fn chain_alike(&mut self) {
-        let optional = &self.entries[self.required as usize..];
-        if optional.is_empty() {
-            return;
-        }
-        let mut last_equal = FxHashMap::default();
-        let mut last_in_class = FxHashMap::default();
-        for (rank, entry) in (self.required..).zip(optional) {
-            let earlier = match (entry.ret, entry.class) {
-                // With a known answer, an operation can do less than its equals.
-                (Some(_), _) => None,
-                (None, Some(class)) => last_in_class.insert(class, rank),
-                (None, None) => last_equal.insert(entry.op, rank),
-            };
-            self.earlier_alike.push(earlier);
+    fn find_twins(&mut self) {
+        let mut last = FxHashMap::default();
+        self.twins = vec![NO_TWIN; self.required as usize];
+        for (rank, entry) in (0..self.required).zip(&self.entries) {
+            if !self.read_only[rank as usize]
+                && let Some(twin) = last.insert((entry.op, entry.ret), rank)
+            {
+                self.twins[rank as usize] = twin;
+            }
         }
     }
 
@@ -166,21 +193,66 @@ impl<'a, M: Model> Partition<'a, M> {
         &self.windows[start as usize..self.window_ends[position] as usize]
     }
 
-    /// Where the ranks of the optional operations end that can be linearized at `position`; they start at
-    /// `required`.
+    /// Whether a read-only operation of the window may not be linearized yet.
     #[inline]
-    pub(super) fn optional_end(&self, position: u32) -> u32 {
-        self.optional_ends[position as usize]
+    pub(super) fn may_have_reads(&self, position: u32, linearized: &Bits) -> bool {
+        self.slot_count > 64 || self.read_slots[position as usize] & !linearized.first_word() != 0
     }
 
-    /// The rank of the last earlier optional operation that can stand in for this one.
+    /// So many of the classes have a member that can be linearized at `position`.
     #[inline]
-    pub(super) fn earlier_alike(&self, rank: u32) -> Option<u32> {
-        self.earlier_alike[(rank - self.required) as usize]
+    pub(super) fn class_end(&self, position: u32) -> u32 {
+        self.class_ends[position as usize]
+    }
+
+    /// Whether an operation, required or not, can be linearized at `position` as far as its call is concerned.
+    #[inline]
+    pub(super) fn is_called(&self, rank: u32, position: u32) -> bool {
+        Some(self.entries[rank as usize].called) < self.entries[position as usize].returned
+    }
+
+    /// A required operation of the window that is the same as this one, with the same answer, and returns earlier, if it is
+    /// not linearized. There may be more of them, and this one be linearized.
+    #[inline]
+    pub(super) fn twin(&self, rank: u32, position: u32, linearized: &Bits) -> Option<u32> {
+        let twin = self.twins[rank as usize];
+        (twin != NO_TWIN
+            && twin >= position
+            && self.is_called(twin, position)
+            && !linearized.get(self.slots[twin as usize]))
+        .then_some(twin)
     }
 
     /// The number of optional operations.
     pub(super) fn optional(&self) -> usize {
         self.entries.len() - self.required as usize
     }
+}
+
+/// The mask of a slot; empty for those that do not fit.
+fn bit(slot: u32) -> u64 {
+    1_u64.checked_shl(slot).unwrap_or(0)
+}
+
+/// The optional operations, which come in order of call, by class.
+fn classed<'e, 'a: 'e, M: Model + 'e>(
+    optional: impl Iterator<Item = &'e Entry<'a, M>>,
+) -> Vec<Vec<Entry<'a, M>>> {
+    let mut classes: Vec<Vec<Entry<'a, M>>> = Vec::new();
+    let mut equal = FxHashMap::default();
+    let mut in_class = FxHashMap::default();
+    for entry in optional {
+        let next = classes.len();
+        let class = match (entry.ret, entry.class) {
+            // With a known answer, an operation can do less than its equals.
+            (Some(_), _) => next,
+            (None, Some(class)) => *in_class.entry(class).or_insert(next),
+            (None, None) => *equal.entry(entry.op).or_insert(next),
+        };
+        if class == next {
+            classes.push(Vec::new());
+        }
+        classes[class].push(*entry);
+    }
+    classes
 }

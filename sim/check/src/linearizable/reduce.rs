@@ -14,35 +14,66 @@ use rustc_hash::FxHashSet;
 
 /// Steps for each question whether fewer operations are still illegal. Out of steps, they stay.
 pub(super) const STEPS: u64 = 20_000;
+/// Steps for all the questions of a counterexample.
+const EFFORT: u64 = 400_000;
 /// Steps for the table of what each operation does in each state. Beyond, only reads are left out.
 const TABLE_STEPS: usize = 50_000;
 /// Pairs of states looked at to answer whether operations are missed. Beyond, they stay.
 const PAIRS_MAX: usize = 4_000;
 
-/// Whether there is no legal order from any of the states.
-pub(super) fn is_illegal<M: Model>(
-    model: &M,
-    starts: &[M::State],
-    entries: &[Entry<'_, M>],
-) -> bool {
-    let illegal = |start: &M::State| {
-        Search::new(model, entries, start.clone()).run(STEPS) == Progress::Invalid
-    };
-    starts.iter().all(illegal)
+/// What is left of the steps for a counterexample. When there are none, no question is answered with yes.
+pub(super) struct Effort {
+    left: u64,
 }
 
-/// Leaves out as many of the entries, which are illegal from any of the states, as it can, greedily.
-pub(super) fn reduce<M: Model>(model: &M, starts: &[M::State], entries: &mut Vec<Entry<'_, M>>) {
-    let mut reduction = Reduction {
-        model,
-        starts,
-        entries,
-        table: tabulate(model, starts, entries, TABLE_STEPS),
-        kept: vec![true; entries.len()],
-    };
-    reduction.run();
-    let mut kept = reduction.kept.into_iter();
-    entries.retain(|_| kept.next() == Some(true));
+impl Effort {
+    pub(super) fn new() -> Effort {
+        Effort { left: EFFORT }
+    }
+
+    fn spend(&mut self, steps: u64) {
+        self.left = self.left.saturating_sub(steps);
+    }
+
+    /// Whether there is no legal order from any of the states.
+    pub(super) fn is_illegal<M: Model>(
+        &mut self,
+        model: &M,
+        starts: &[M::State],
+        entries: &[Entry<'_, M>],
+    ) -> bool {
+        starts.iter().all(|start| {
+            let mut search = Search::new(model, entries, start.clone());
+            let progress = search.run(STEPS.min(self.left));
+            self.spend(search.steps() + entries.len() as u64);
+            progress == Progress::Invalid
+        })
+    }
+
+    /// Leaves out as many of the entries, which are illegal from any of the states, as it can, greedily.
+    pub(super) fn reduce<M: Model>(
+        &mut self,
+        model: &M,
+        starts: &[M::State],
+        entries: &mut Vec<Entry<'_, M>>,
+    ) {
+        let table = tabulate(model, starts, entries, TABLE_STEPS);
+        let steps = table
+            .as_ref()
+            .map_or(TABLE_STEPS, |table| table.len() * entries.len());
+        self.spend(steps as u64);
+        let mut reduction = Reduction {
+            model,
+            starts,
+            entries,
+            table,
+            kept: vec![true; entries.len()],
+            effort: self,
+        };
+        reduction.run();
+        let mut kept = reduction.kept.into_iter();
+        entries.retain(|_| kept.next() == Some(true));
+    }
 }
 
 struct Reduction<'a, 'e, M: Model> {
@@ -51,6 +82,7 @@ struct Reduction<'a, 'e, M: Model> {
     entries: &'e [Entry<'a, M>],
     table: Option<Vec<Vec<u32>>>,
     kept: Vec<bool>,
+    effort: &'e mut Effort,
 }
 
 impl<M: Model> Reduction<'_, '_, M> {
@@ -76,11 +108,12 @@ impl<M: Model> Reduction<'_, '_, M> {
         let rest: Vec<bool> = (0..self.kept.len())
             .map(|i| self.kept[i] && keep(i))
             .collect();
-        let fine = !self.misses(&rest) && {
-            let entries = self.entries.iter().zip(&rest).filter(|(_, kept)| **kept);
-            let entries: Vec<_> = entries.map(|(entry, _)| *entry).collect();
-            is_illegal(self.model, self.starts, &entries)
-        };
+        if self.effort.left == 0 {
+            return false;
+        }
+        let entries = self.entries.iter().zip(&rest).filter(|(_, kept)| **kept);
+        let entries: Vec<_> = entries.map(|(entry, _)| *entry).collect();
+        let fine = self.effort.is_illegal(self.model, self.starts, &entries) && !self.misses(&rest);
         if fine {
             self.kept = rest;
         }
@@ -88,7 +121,7 @@ impl<M: Model> Reduction<'_, '_, M> {
     }
 
     /// Whether the rest could miss what is kept now.
-    fn misses(&self, rest: &[bool]) -> bool {
+    fn misses(&mut self, rest: &[bool]) -> bool {
         let Some(table) = &self.table else {
             let now = self.entries.iter().zip(&self.kept).zip(rest);
             let mut left_out = now.filter(|((_, kept), rest)| **kept && !**rest);
@@ -98,6 +131,7 @@ impl<M: Model> Reduction<'_, '_, M> {
         let mut pairs: Vec<(u32, u32)> = (0..self.starts.len() as u32).map(|s| (s, s)).collect();
         let mut known: FxHashSet<(u32, u32)> = pairs.iter().copied().collect();
         while let Some((with, without)) = pairs.pop() {
+            self.effort.spend(self.entries.len() as u64 / 4 + 1);
             for index in (0..self.entries.len()).filter(|&index| self.kept[index]) {
                 let after = table[with as usize][index];
                 if after == IMPOSSIBLE {
@@ -116,7 +150,7 @@ impl<M: Model> Reduction<'_, '_, M> {
                     pairs.push((after, instead));
                 }
             }
-            if known.len() > PAIRS_MAX {
+            if known.len() > PAIRS_MAX || self.effort.left == 0 {
                 return true;
             }
         }

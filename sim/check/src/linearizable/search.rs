@@ -17,19 +17,26 @@
 //! done after using some of them can also be done after using fewer, if the rest is equal; so a failed
 //! configuration also stands for those that used more. After an optional `i` in state `s`, an operation `o`
 //! is not tried if `o` alone leads from `s` to the same state (`i` was useless), or if `o` then `i` does (`i`
-//! can wait, for it has no deadline). Those that can stand in for each other are used in order of call.
+//! can wait, for it has no deadline). Those that can stand in for each other are used in order of call. What each
+//! class of them does in a state is found out once for the state, and those that change nothing there are not looked
+//! at again: a thousand unknown operations cost no more than the different things that they can do.
+//!
+//! **Of required operations that are equal, and answered the same, the one that returns first is taken first.** They
+//! can change places: each was called by then, and the other's deadline is the later one.
 //!
 //! These rules do not lose a legal order together either. Suppose the search fails, and some of the
 //! configurations it entered do have a legal rest. Take the one, with its rest, for which (optional
 //! operations used in all, number of pairs of an optional operation before a required one that is still to
-//! come, length of the rest) is the least, in this order. If its first step was taken, it leads to a lesser one.
-//! If it was not, the rule that forbade it names one: an entered configuration with fewer optional operations
-//! used, or the parent with `i` moved behind `o`, or the same with the read moved to the front.
+//! come, length of the rest, pairs of equal required operations in the wrong order) is the least, in this order. If
+//! its first step was taken, it leads to a lesser one. If it was not, the rule that forbade it names one: an entered configuration with fewer optional operations
+//! used, or the parent with `i` moved behind `o`, or the same with the read moved to the front or two equal ones
+//! exchanged.
 
 use super::bits::Bits;
+use super::memory::{Config, Failed, Interned};
 use super::partition::{Entry, Partition};
 use crate::Model;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
 /// How far a search came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,22 +49,10 @@ pub(super) enum Progress {
     Paused,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Config {
-    /// All required operations below this rank are linearized.
-    position: u32,
-    /// Interned.
-    state: u32,
-    /// Slots of the operations of the window that are linearized.
-    window: Bits,
-    /// Numbers (rank less `required`) of the optional operations that are used.
-    optional: Bits,
-}
-
 struct Frame {
     config: Config,
     round: Round,
-    /// The next candidate: an index into the window, or beyond it, the optional operations.
+    /// The next candidate: an index into the window, or beyond it, into the effects of the optional operations.
     cursor: u32,
     /// Length of the trail before this configuration's last operations.
     trail: u32,
@@ -94,11 +89,24 @@ pub(super) enum Used {
     Never,
 }
 
+/// What the optional operations do in a state.
+#[derive(Default)]
+struct Effects {
+    /// So many of the classes have been asked.
+    asked: u32,
+    /// The classes that change it, and the state after the first of each.
+    changes: Vec<(u32, u32)>,
+}
+
 /// A search that can pause. Deterministic: the same entries take the same steps on every machine.
 pub(super) struct Search<'a, M: Model> {
     model: &'a M,
     partition: Partition<'a, M>,
-    states: States<M::State>,
+    states: Interned<M::State>,
+    /// Sets of numbers (rank less `required`) of optional operations.
+    sets: Interned<Bits>,
+    /// By state.
+    effects: Vec<Effects>,
     stack: Vec<Frame>,
     failed: Failed,
     /// The ranks linearized on the way to the top of the stack, in order.
@@ -129,16 +137,19 @@ impl<'a, M: Model> Search<'a, M> {
             last_state: 0,
             longest_count: 0,
         });
-        let mut states = States::default();
+        let mut states = Interned::default();
+        let mut sets = Interned::default();
         let config = Config {
             position: 0,
             state: states.intern(initial),
             window: Bits::new(partition.slot_count),
-            optional: Bits::new(partition.optional()),
+            used: sets.intern(Bits::new(partition.optional())),
         };
         let mut search = Search {
             model,
             states,
+            sets,
+            effects: Vec::new(),
             stack: Vec::new(),
             failed: Failed::default(),
             trail: Vec::with_capacity(partition.entries.len()),
@@ -162,7 +173,7 @@ impl<'a, M: Model> Search<'a, M> {
                 self.outcome = Some(Progress::Invalid);
                 break;
             };
-            let cursor = frame.cursor;
+            let (cursor, round, state) = (frame.cursor, frame.round, frame.config.state);
             frame.cursor += 1;
             let position = frame.config.position;
             let window = self.partition.window(position);
@@ -178,10 +189,10 @@ impl<'a, M: Model> Search<'a, M> {
                     self.try_required(rank);
                 }
             } else {
-                let rank = self.partition.required + (cursor - window.len() as u32);
-                if rank < self.partition.optional_end(position) {
-                    self.try_optional(rank);
-                } else if frame.round == Round::Helpers {
+                let index = cursor as usize - window.len();
+                if let Some((class, next)) = self.effect(state, position, index) {
+                    self.try_optional(class, next);
+                } else if round == Round::Helpers {
                     self.next_round(Round::Others);
                 } else {
                     self.leave();
@@ -214,7 +225,7 @@ impl<'a, M: Model> Search<'a, M> {
 
     /// The states that any operation was seen to lead to, in order of discovery.
     pub(super) fn states(&self) -> &[M::State] {
-        &self.states.states
+        self.states.all()
     }
 
     /// The ranks, in order, of the longest legal order found by a search that takes notes.
@@ -248,14 +259,15 @@ impl<'a, M: Model> Search<'a, M> {
 
     /// Tries a required operation next. Whether it is legal.
     fn try_required(&mut self, rank: u32) -> bool {
-        let Some(frame) = self.stack.last() else {
+        let Some(Frame { config, lifted, .. }) = self.stack.last() else {
             return false;
         };
-        let (state, lifted) = (frame.config.state, frame.lifted);
+        let (state, lifted) = (config.state, *lifted);
+        let twin = self.partition.twin(rank, config.position, &config.window);
         let Some(next) = self.step(rank, state) else {
             return false;
         };
-        if !self.is_this_round(next) {
+        if twin.is_some() || !self.is_this_round(next) {
             return true;
         }
         if let Some((before, optional)) = lifted
@@ -274,23 +286,48 @@ impl<'a, M: Model> Search<'a, M> {
         true
     }
 
-    fn try_optional(&mut self, rank: u32) {
-        let Some(frame) = self.stack.last() else {
+    /// The class of optional operations, callable at `position` or later, that is the one of this index among those that
+    /// change `state`; and the state after the first of it.
+    fn effect(&mut self, state: u32, position: u32, index: usize) -> Option<(u32, u32)> {
+        let end = self.partition.class_end(position);
+        if end == 0 {
+            return None;
+        }
+        if self.effects.len() <= state as usize {
+            self.effects
+                .resize_with(state as usize + 1, Effects::default);
+        }
+        while self.effects[state as usize].asked < end {
+            let class = self.effects[state as usize].asked;
+            let first = self.partition.classes[class as usize].start;
+            let next = self.step(self.partition.required + first, state);
+            let effects = &mut self.effects[state as usize];
+            effects.asked += 1;
+            effects
+                .changes
+                .extend(next.filter(|next| *next != state).map(|next| (class, next)));
+        }
+        self.effects[state as usize].changes.get(index).copied()
+    }
+
+    /// Tries the next operation of a class of optional ones, whose first leads to `next`.
+    fn try_optional(&mut self, class: u32, next: u32) {
+        let Some(Frame { config, lifted, .. }) = self.stack.last() else {
             return;
         };
-        let used = &frame.config.optional;
-        let number = |rank| rank - self.partition.required;
-        let earlier = self.partition.earlier_alike(rank);
-        if used.get(number(rank)) || earlier.is_some_and(|earlier| !used.get(number(earlier))) {
+        let (position, state, used, lifted) = (config.position, config.state, config.used, *lifted);
+        let class = self.partition.classes[class as usize];
+        let Some(number) = self.sets.get(used).first_missing(class.start, class.end) else {
+            return;
+        };
+        let rank = self.partition.required + number;
+        // If the first leads to a state in which what must return is legal, then so does each of them.
+        if !self.partition.is_called(rank, position) || !self.is_this_round(next) {
             return;
         }
-        let (state, lifted) = (frame.config.state, frame.lifted);
         let Some(next) = self.step(rank, state) else {
             return;
         };
-        if next == state || !self.is_this_round(next) {
-            return;
-        }
         if let Some((before, _)) = lifted
             && self.step(rank, before) == Some(next)
         {
@@ -300,7 +337,9 @@ impl<'a, M: Model> Search<'a, M> {
             return;
         };
         let mut config = frame.config.clone();
-        config.optional.insert(rank - self.partition.required);
+        let mut set = self.sets.get(used).clone();
+        set.insert(number);
+        config.used = self.sets.intern(set);
         config.state = next;
         self.linearize(rank, config, Some((state, rank)));
     }
@@ -319,7 +358,7 @@ impl<'a, M: Model> Search<'a, M> {
         self.take_notes(before, &config);
         if config.position == self.partition.required {
             self.outcome = Some(Progress::Valid);
-        } else if self.failed.contains(&config) {
+        } else if self.failed.contains(&config, &self.sets) {
             self.trail.truncate(trail as usize);
         } else {
             let lifted = lifted.filter(|_| self.trail.len() == length);
@@ -340,7 +379,9 @@ impl<'a, M: Model> Search<'a, M> {
         // The state stays the same: what was called before this event has been looked at.
         let mut seen = None;
         while config.position < partition.required {
-            for &rank in partition.window(config.position) {
+            let reads = partition.may_have_reads(config.position, &config.window);
+            let window = partition.window(config.position).iter();
+            for &rank in window.filter(|_| reads) {
                 let entry = &partition.entries[rank as usize];
                 let slot = partition.slots[rank as usize];
                 if !partition.read_only[rank as usize]
@@ -411,7 +452,7 @@ impl<'a, M: Model> Search<'a, M> {
     pub(super) fn used_at(&self, position: u32, rank: u32) -> Used {
         let required = self.partition.required;
         let used = |config: &Config| match rank.checked_sub(required) {
-            Some(number) => config.optional.get(number),
+            Some(number) => self.sets.get(config.used).get(number),
             None => {
                 rank < config.position || config.window.get(self.partition.slots[rank as usize])
             }
@@ -430,73 +471,5 @@ impl<'a, M: Model> Search<'a, M> {
     fn crossing(&self, position: u32) -> impl Iterator<Item = &Config> {
         let notes = self.notes.iter();
         notes.flat_map(move |notes| &notes.crossings[position as usize])
-    }
-}
-
-/// Interned states: equal states have equal numbers.
-struct States<S> {
-    states: Vec<S>,
-    numbers: FxHashMap<S, u32>,
-}
-
-impl<S> Default for States<S> {
-    fn default() -> Self {
-        States {
-            states: Vec::new(),
-            numbers: FxHashMap::default(),
-        }
-    }
-}
-
-impl<S: Clone + Eq + std::hash::Hash> States<S> {
-    #[inline]
-    fn intern(&mut self, state: S) -> u32 {
-        if let Some(&number) = self.numbers.get(&state) {
-            return number;
-        }
-        let number = self.states.len() as u32;
-        self.states.push(state.clone());
-        self.numbers.insert(state, number);
-        number
-    }
-
-    #[inline]
-    fn get(&self, number: u32) -> &S {
-        &self.states[number as usize]
-    }
-}
-
-/// Configurations from which there is no legal order.
-#[derive(Default)]
-struct Failed {
-    /// Position, state and window, to the first of the sets of optional operations used.
-    first: FxHashMap<(u32, u32, Bits), u32>,
-    /// Each with the index of the next.
-    sets: Vec<(Bits, Option<u32>)>,
-}
-
-impl Failed {
-    /// Whether this configuration failed, or one that used fewer optional operations and is otherwise equal.
-    fn contains(&self, config: &Config) -> bool {
-        if self.sets.is_empty() {
-            return false;
-        }
-        let key = (config.position, config.state, config.window.clone());
-        let mut next = self.first.get(&key).copied();
-        while let Some(index) = next {
-            let (set, after) = &self.sets[index as usize];
-            if set.is_subset_of(&config.optional) {
-                return true;
-            }
-            next = *after;
-        }
-        false
-    }
-
-    fn insert(&mut self, config: Config) {
-        let index = self.sets.len() as u32;
-        let key = (config.position, config.state, config.window);
-        let after = self.first.insert(key, index);
-        self.sets.push((config.optional, after));
     }
 }

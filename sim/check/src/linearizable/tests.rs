@@ -346,7 +346,7 @@ fn out_of_budget_says_how_far_it_came() {
     else {
         panic!("expected to give up")
     };
-    insta::assert_snapshot!(reason, @"gave up after 30000 steps; key a: ordered the first 4 of 41 completed operations");
+    insta::assert_snapshot!(reason, @"gave up after 30000 steps; key a: ordered the first 38 of 41 completed operations");
 }
 
 /// Many concurrent swaps among few values, more than the budget allows to try in every order.
@@ -363,7 +363,7 @@ fn hard(key: &str) -> Kv {
     };
     then(&mut history, 0, write, Ret::Written);
     for n in 0..40 {
-        history.invoke(0, ProcessId(100 + n), cas(n % 7, (n * n + 1) % 7));
+        history.invoke(0, ProcessId(100 + n), cas(n % 7, (n / 7 + 2 * n + 1) % 7));
     }
     for n in 0..40 {
         history.ok(1, ProcessId(100 + n), Ret::Swapped(true));
@@ -424,7 +424,10 @@ fn operations_that_are_alike_really_can_stand_in_for_each_other() {
         let called = |operation: &Operation<&Op, &Ret>| operation.invoked.event;
         for Group { mut entries, .. } in split(&KeyValue, &operations, &called) {
             let alone = Search::new(&KeyValue, &entries, None).run(u64::MAX);
-            alike::classify(&KeyValue, &mut entries).unwrap();
+            // With fewer than two unknown ones there is nothing to tell apart.
+            if alike::classify(&KeyValue, &mut entries, u64::MAX).is_none() {
+                continue;
+            }
             let together = Search::new(&KeyValue, &entries, None).run(u64::MAX);
             assert_eq!(alone, together, "seed {seed}");
             invalid += usize::from(alone == Progress::Invalid);

@@ -5,6 +5,7 @@
 //! the register to be absent.
 
 use super::cell::{self, Action, Answer, AnswerForm};
+use crate::monitors::{self, Datum, Object};
 use crate::{Footprint, Model};
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
@@ -145,6 +146,16 @@ impl Model for CasRegister {
 
     fn is_read_only(&self, op: &Op, ret: Option<&Ret>) -> bool {
         cell::is_read_only(op.action(), ret.map(Ret::answer))
+    }
+
+    fn object(&self) -> Option<Object> {
+        Some(Object::Register)
+    }
+
+    fn action<'a>(&self, op: &'a Op, ret: Option<&'a Ret>) -> Option<monitors::Action<'a>> {
+        cell::monitored(op.action(), ret.map(Ret::answer), |value| {
+            Datum::Number(*value)
+        })
     }
 
     fn describe(&self, op: &Op, ret: Option<&Ret>) -> String {

@@ -1,5 +1,6 @@
 //! One value that may be absent: what registers and the keys of a key-value store have in common.
 
+use crate::monitors::{self, Datum};
 use serde::{Deserialize, Deserializer};
 use std::fmt::Display;
 
@@ -83,6 +84,25 @@ pub(super) fn is_read_only<V>(action: Action<'_, V>, answer: Option<Answer<'_, V
             answer,
             Some(Answer::Deleted(false) | Answer::Swapped(false))
         )
+}
+
+/// See [`crate::Model::action`]; `datum` says what the monitors are to know a value by.
+pub(super) fn monitored<'a, V>(
+    action: Action<'a, V>,
+    answer: Option<Answer<'a, V>>,
+    datum: impl Fn(&'a V) -> Datum<'a>,
+) -> Option<monitors::Action<'a>> {
+    match (action, answer) {
+        (Action::Write(value), None | Some(Answer::Written)) => Some(monitors::Action::Put {
+            value: datum(value),
+            priority: 0,
+        }),
+        (Action::Read, Some(Answer::Value(None))) => Some(monitors::Action::ReadNothing),
+        (Action::Read, Some(Answer::Value(Some(value)))) => {
+            Some(monitors::Action::Read(datum(value)))
+        }
+        _ => None,
+    }
 }
 
 /// What must hold of the cell called `name`, in words.

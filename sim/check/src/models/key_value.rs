@@ -1,11 +1,13 @@
-//! A map from strings to strings: get, put, delete, compare-and-set. Every key is absent at first.
+//! A map from strings to strings: get, put, append, delete, compare-and-set. Every key is absent at first.
 //!
 //! In JSON: `{"f":"get","key":"x"}` answers `{"value":"1"}` or `{"value":null}`;
-//! `{"f":"put","key":"x","value":"1"}` answers `{}`; `{"f":"delete","key":"x"}` answers `{"deleted":true}`, or
+//! `{"f":"put","key":"x","value":"1"}` answers `{}`, and so does `{"f":"append","key":"x","value":"1"}`, which puts the value
+//! behind the one that is there, or in its place if there is none; `{"f":"delete","key":"x"}` answers `{"deleted":true}`, or
 //! `false` if there was nothing to delete; `{"f":"compare_and_set","key":"x","expected":"1","value":"2"}`
 //! answers `{"swapped":true}`, where `"expected":null` expects the key to be absent.
 
 use super::cell::{self, Action, Answer, AnswerForm};
+use crate::monitors::{self, Datum, Object};
 use crate::{Footprint, Model};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -35,6 +37,13 @@ pub enum Op {
         /// Its new value.
         value: Value,
     },
+    /// Writes a key: its value with this one behind it, or this one if it was absent.
+    Append {
+        /// Which.
+        key: Key,
+        /// What comes behind its value.
+        value: Value,
+    },
     /// Removes a key.
     Delete {
         /// Which.
@@ -58,7 +67,7 @@ pub enum Op {
 pub enum Ret {
     /// To [`Op::Get`]: the value, nothing if the key was absent.
     Value(Option<Value>),
-    /// To [`Op::Put`].
+    /// To [`Op::Put`] and [`Op::Append`].
     Written,
     /// To [`Op::Delete`]: whether the key was there.
     Deleted(bool),
@@ -72,13 +81,16 @@ impl Op {
         match self {
             Op::Get { key }
             | Op::Put { key, .. }
+            | Op::Append { key, .. }
             | Op::Delete { key }
             | Op::CompareAndSet { key, .. } => key,
         }
     }
 
-    fn action(&self) -> Action<'_, Value> {
-        match self {
+    /// As one on a cell, whose value is not made of others.
+    fn action(&self) -> Option<Action<'_, Value>> {
+        Some(match self {
+            Op::Append { .. } => return None,
             Op::Get { .. } => Action::Read,
             Op::Put { value, .. } => Action::Write(value),
             Op::Delete { .. } => Action::Delete,
@@ -88,7 +100,7 @@ impl Op {
                 expected: expected.as_ref(),
                 value,
             },
-        }
+        })
     }
 }
 
@@ -145,11 +157,31 @@ impl Model for KeyValue {
     }
 
     fn step(&self, state: &Option<Value>, op: &Op, ret: Option<&Ret>) -> Option<Option<Value>> {
-        cell::step(state, op.action(), ret.map(Ret::answer))
+        if let Some(action) = op.action() {
+            return cell::step(state, action, ret.map(Ret::answer));
+        }
+        match (op, ret) {
+            (Op::Append { value, .. }, None | Some(Ret::Written)) => Some(Some(match state {
+                Some(before) => [&**before, &**value].concat().into(),
+                None => value.clone(),
+            })),
+            _ => None,
+        }
     }
 
     fn is_read_only(&self, op: &Op, ret: Option<&Ret>) -> bool {
-        cell::is_read_only(op.action(), ret.map(Ret::answer))
+        op.action()
+            .is_some_and(|action| cell::is_read_only(action, ret.map(Ret::answer)))
+    }
+
+    fn object(&self) -> Option<Object> {
+        Some(Object::Register)
+    }
+
+    fn action<'a>(&self, op: &'a Op, ret: Option<&'a Ret>) -> Option<monitors::Action<'a>> {
+        cell::monitored(op.action()?, ret.map(Ret::answer), |value| {
+            Datum::Text(value)
+        })
     }
 
     fn describe(&self, op: &Op, ret: Option<&Ret>) -> String {
@@ -157,6 +189,7 @@ impl Model for KeyValue {
         match op {
             Op::Get { key } => format!("get {key}{answer}"),
             Op::Put { key, value } => format!("put {key} = {value}{answer}"),
+            Op::Append { key, value } => format!("append {value} to {key}{answer}"),
             Op::Delete { key } => format!("delete {key}{answer}"),
             Op::CompareAndSet {
                 key,
@@ -170,7 +203,10 @@ impl Model for KeyValue {
     }
 
     fn needs(&self, op: &Op, ret: &Ret) -> String {
-        cell::needs(op.key(), op.action(), ret.answer())
+        match op.action() {
+            Some(action) => cell::needs(op.key(), action, ret.answer()),
+            None => "another kind of answer".to_owned(),
+        }
     }
 
     fn describe_state(&self, key: Option<&Key>, state: &Option<Value>) -> String {

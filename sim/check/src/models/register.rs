@@ -3,6 +3,7 @@
 //! In JSON: `{"f":"read"}` answers `{"value":1}` or `{"value":null}`; `{"f":"write","value":1}` answers `{}`.
 
 use super::cell::{self, Action, Answer, AnswerForm};
+use crate::monitors::{self, Datum, Object};
 use crate::{Footprint, Model};
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
@@ -117,6 +118,16 @@ impl Model for Register {
 
     fn is_read_only(&self, op: &Op, ret: Option<&Ret>) -> bool {
         cell::is_read_only(op.action(), ret.map(Ret::answer))
+    }
+
+    fn object(&self) -> Option<Object> {
+        Some(Object::Register)
+    }
+
+    fn action<'a>(&self, op: &'a Op, ret: Option<&'a Ret>) -> Option<monitors::Action<'a>> {
+        cell::monitored(op.action(), ret.map(Ret::answer), |value| {
+            Datum::Number(*value)
+        })
     }
 
     fn describe(&self, op: &Op, ret: Option<&Ret>) -> String {
