@@ -99,6 +99,9 @@ async fn ask(connection: &mut Option<Connection>, server: &str, op: &Op) -> Came
             let op = serde_json::json!({"compare-and-set": {"key": key, "expected": expected, "value": value}});
             (Method::POST, "/v1/operations".to_owned(), op.to_string())
         }
+        Op::Append { .. } => {
+            unreachable!("the store has no such operation, and nobody asks for it")
+        }
     };
     let answer = match open.ask(method, &path, body).await {
         Ok(answer) => answer,
