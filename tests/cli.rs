@@ -28,7 +28,13 @@ fn readme() {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
     let copy = sandbox.file("README.md");
     std::fs::copy(readme, &copy).unwrap();
-    std::fs::copy(history("etcd_000.log"), sandbox.file("etcd_000.log")).unwrap();
+    // Where it is run.
+    std::fs::create_dir(sandbox.file("README.in")).unwrap();
+    std::fs::copy(
+        history("etcd_000.log"),
+        sandbox.file("README.in/etcd_000.log"),
+    )
+    .unwrap();
     trycmd::TestCases::new()
         .register_bin("splitbrain", Path::new(SPLITBRAIN))
         .case(copy);
@@ -38,7 +44,9 @@ fn readme() {
 #[test]
 fn pages() {
     let sandbox = Sandbox::new();
-    std::fs::copy(history("etcd_000.log"), sandbox.file("etcd_000.log")).unwrap();
+    let runs_in = sandbox.file("check-README.in");
+    std::fs::create_dir(&runs_in).unwrap();
+    std::fs::copy(history("etcd_000.log"), runs_in.join("etcd_000.log")).unwrap();
     for folder in ["faults", "guide", "check"] {
         let pages = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../docs")

@@ -366,7 +366,7 @@ mod tests {
             ),
             (
                 format!("{GOOD}[budget]\ndisks = -1\n"),
-                "s.toml:7: -1 is out of range: expected 0 to 3999",
+                "s.toml:7: -1 is out of range: expected 0 to 99",
             ),
             (
                 format!("{GOOD}[require]\ncrahses = 2\n"),
