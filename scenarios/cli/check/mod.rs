@@ -16,7 +16,6 @@ use splitbrain::check::formats::{
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -151,9 +150,10 @@ fn check(path: &Path, question: &Question, bars: &MultiProgress) -> anyhow::Resu
     let bar = input::bar(bars, &name);
     #[expect(
         clippy::disallowed_methods,
+        clippy::disallowed_types,
         reason = "how long it took, for people; nothing depends on it"
     )]
-    let started = Instant::now();
+    let started = std::time::Instant::now();
     let input = input::open(path, &bar)?;
     let Read {
         known,
@@ -227,9 +227,9 @@ fn read(input: impl std::io::Read, question: &Question) -> anyhow::Result<Read> 
 
 /// Why no model fits: of all that do not know the same event, the first says so.
 fn no_model(misfits: &[Misfit]) -> String {
-    let mut text = "no model fits; expected a history of one of".to_owned();
-    for misfit in misfits {
-        text.push_str(&format!("\n  {misfit}"));
-    }
-    text
+    let models: Vec<String> = misfits.iter().map(Misfit::to_string).collect();
+    format!(
+        "no model fits; expected a history of one of\n  {}",
+        models.join("\n  ")
+    )
 }

@@ -167,23 +167,23 @@ mod tests {
         match judge(&history) {
             Judgement::Invalid { what, .. } => Some(what),
             Judgement::Valid => None,
-            other => panic!("{other:?}"),
+            Judgement::Unknown(why) => panic!("{why}"),
         }
     }
 
-    fn config(value: Option<&str>, revision: u64) -> Option<Ret> {
-        Some(Ret::Config {
+    fn config(value: Option<&str>, revision: u64) -> Ret {
+        Ret::Config {
             value: value.map(Into::into),
             revision: Revision(revision),
-        })
+        }
     }
 
-    fn set(value: &str, answer: Option<Ret>) -> (Op, Option<Ret>) {
+    fn set(value: &str, answer: impl Into<Option<Ret>>) -> (Op, Option<Ret>) {
         let op = Op::SetConfig {
             config: "c1".into(),
             value: value.into(),
         };
-        (op, answer)
+        (op, answer.into())
     }
 
     fn get(value: Option<&str>, revision: u64) -> (Op, Option<Ret>) {
@@ -192,7 +192,7 @@ mod tests {
             Op::GetConfig {
                 config: config_name,
             },
-            config(value, revision),
+            Some(config(value, revision)),
         )
     }
 
@@ -202,7 +202,7 @@ mod tests {
             after: Revision(after),
             wait_ms: 1,
         };
-        (op, config(value, revision))
+        (op, Some(config(value, revision)))
     }
 
     #[test]

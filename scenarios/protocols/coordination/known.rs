@@ -221,7 +221,7 @@ mod tests {
         match judge(&history) {
             Judgement::Invalid { what, .. } => Some(what),
             Judgement::Valid => None,
-            other => panic!("{other:?}"),
+            Judgement::Unknown(why) => panic!("{why}"),
         }
     }
 

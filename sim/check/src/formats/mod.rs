@@ -6,7 +6,7 @@
 //!
 //! | format | what |
 //! |---|---|
-//! | [`jsonl`](crate::jsonl) | our own: a JSON object a line, with the names of the model |
+//! | [`jsonl`] | our own: a JSON object a line, with the names of the model |
 //! | `json` | Jepsen's `history.json`, or an object a line |
 //! | [`edn`] | Jepsen's `history.edn`, Elle's histories, those of Porcupine's key-value store |
 //! | [`log`] | the lines of `jepsen.log` |
@@ -37,7 +37,7 @@ pub use value::Value;
 /// The form of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Our own: see [`jsonl`](crate::jsonl).
+    /// Our own: see [`jsonl`].
     Jsonl,
     /// Jepsen's, in JSON.
     Json,
