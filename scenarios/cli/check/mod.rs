@@ -25,8 +25,7 @@ pub(super) struct Arguments {
     /// What the system should be; `auto` takes the first of these that knows every operation
     #[arg(long, default_value = "auto", value_parser = models())]
     model: String,
-    /// What the files look like; `auto` sees it. `edn` is also the form of Elle's histories and of Porcupine's key-value
-    /// store
+    /// What the files look like; `auto` sees it. `edn` is also the form of Porcupine's key-value store
     #[arg(long, default_value = "auto", value_parser = format_names())]
     format: String,
     /// What `:fail` means: that nothing happened (as Jepsen has it), or that a compare-and-set saw another value (as
