@@ -7,7 +7,7 @@
 //! | an instance that keeps its lease | it is in the store of every server that has heard of it | `invariants/registered.rs` | |
 //! | an instance that has deregistered | it does not come back, whatever comes late | `entry.rs`, `invariants/gone.rs` | H7, H9 |
 //! | an instance in maintenance | it stays so, whatever a check finds out | `checks.rs`, `invariants/maintained.rs` | X10 |
-//! | who looks up | an instance that died is gone when its lease has run out, or it has been critical for long | `checks.rs`, `invariants/maintained.rs` | X11 |
+//! | who looks up | an instance that died is gone when its lease has run out, or it has been critical for long | `checks.rs`, `invariants/critical_goes.rs` | X11 |
 //! | who looks up, or asks DNS | those that are well, if it wants those; those with a tag, if it wants those | `client.rs`, `server.rs` | X8, X9 |
 //! | who calls | some instance, as long as one is well; without the registry, from what is known, and how old that is | `feed.rs`, `engine.rs` | |
 //! | instances | each has its share of calls, as the policy says | `pool.rs`, [`balance`](crate::discovery::balance) | X12 to X15 |

@@ -23,8 +23,8 @@ pub use place_listed::PlaceListed;
 
 use super::{Peer, Settings};
 use crate::service;
-use splitbrain_core::{Invariant, Time, nanos};
-use std::time::Duration;
+use service::invariants::shortest;
+use splitbrain_core::{Invariant, Time};
 
 /// All of them, new.
 pub fn all(settings: &Settings) -> Vec<Box<dyn Invariant<Peer>>> {
@@ -35,13 +35,6 @@ pub fn all(settings: &Settings) -> Vec<Box<dyn Invariant<Peer>>> {
     all.push(Box::new(Fencing::default()));
     all.push(Box::new(HerdFree::default()));
     all
-}
-
-/// How long it takes, at least, until a clock has gone on by this much: an observer sees a node's clock at its events only.
-fn shortest(left: Duration, clock_drift_ppm_max: u64) -> Duration {
-    let ppm = u128::from(clock_drift_ppm_max);
-    let shortest = u128::from(nanos(left)) * 1_000_000 / (1_000_000 + ppm);
-    Duration::from_nanos(u64::try_from(shortest).unwrap_or(u64::MAX))
 }
 
 /// Until when, at least, in true time, a client relies on something that it relies on until then by its clock, which showed

@@ -6,13 +6,14 @@
 //! | `registered` | who keeps its lease is in the store of every server that has heard of it | `registered.rs` |
 //! | `gone` | who has deregistered does not come back | `gone.rs` |
 //! | `maintained` | who is out of service on purpose stays so | `maintained.rs` |
-//! | `critical-goes` | who is asked, and critical for long, is removed | `maintained.rs` |
+//! | `critical-goes` | who is asked, and critical for long, is removed | `critical_goes.rs` |
 //! | `cache-monotone` | no cache goes back to an older revision | `cache_monotone.rs` |
 //! | `breaker-law` | a half-open breaker has as many probes under way as it says, and not too many | `breaker_law.rs` |
 //! | `retry-law` | retries stay within the budget, and their waits within the cap, and spread | `retry_law.rs` |
 
 mod breaker_law;
 mod cache_monotone;
+mod critical_goes;
 mod gone;
 mod maintained;
 mod registered;
@@ -20,8 +21,9 @@ mod retry_law;
 
 pub use breaker_law::BreakerLaw;
 pub use cache_monotone::CacheMonotone;
+pub use critical_goes::CriticalGoes;
 pub use gone::Gone;
-pub use maintained::{CriticalGoes, Maintained};
+pub use maintained::Maintained;
 pub use registered::Registered;
 pub use retry_law::RetryLaw;
 

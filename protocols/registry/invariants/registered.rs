@@ -2,9 +2,9 @@
 
 use super::super::{Peer, Phase, Settings};
 use crate::kv::{Key, Revision, Store};
+use crate::service::invariants::shortest;
 use splitbrain_core::{Cluster, Invariant, NodeId, Status, Time, Violation};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// An instance that is registered, and may rely on its lease, is in the store of every server that has applied its
 /// registration (the accuracy of Chandra and Toueg's failure detectors: nobody is suspected who is well).
@@ -31,13 +31,6 @@ impl Registered {
             changes: 0,
             looked_at: BTreeMap::new(),
         }
-    }
-
-    /// How long it takes, at least, until a clock has gone on by this much.
-    fn shortest(&self, left: Duration) -> Duration {
-        let nanos =
-            left.as_nanos() * 1_000_000 / (1_000_000 + u128::from(self.clock_drift_ppm_max));
-        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
     fn check(&self, server: NodeId, store: &Store, now: Time) -> Result<(), String> {
@@ -70,7 +63,8 @@ impl Invariant<Peer> for Registered {
                 if let (Phase::Registered { at, .. }, Some((until, clock))) =
                     (instance.phase(), instance.assured())
                 {
-                    let until = cluster.now + self.shortest(until.since(clock));
+                    let until =
+                        cluster.now + shortest(until.since(clock), self.clock_drift_ppm_max);
                     let there = (instance.key().clone(), *at, until);
                     self.there.insert(touched, there);
                 }

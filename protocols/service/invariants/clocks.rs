@@ -1,7 +1,8 @@
 //! What an observer knows of the clocks of nodes: what they showed at their events.
 
-use splitbrain_core::{NodeId, Time};
+use splitbrain_core::{NodeId, Time, nanos};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// When each node's clock showed what it shows, in true time: an event that is none of its own (it is resumed after a pause)
 /// shows nothing.
@@ -19,6 +20,13 @@ impl Clocks {
         }
         seen.1
     }
+}
+
+/// How long it takes, at least, until a clock has gone on by this much, if it is as fast as may be.
+pub(crate) fn shortest(left: Duration, clock_drift_ppm_max: u64) -> Duration {
+    let ppm = u128::from(clock_drift_ppm_max);
+    let shortest = u128::from(nanos(left)) * 1_000_000 / (1_000_000 + ppm);
+    Duration::from_nanos(u64::try_from(shortest).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

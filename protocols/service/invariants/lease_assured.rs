@@ -1,7 +1,7 @@
 //! A lease is there as long as its holder may rely on it.
 
 use super::super::{Peer, Settings};
-use super::{Clocks, Property};
+use super::{Clocks, Property, shortest};
 use crate::kv::{LeaseId, Store};
 use crate::raft::Index;
 use splitbrain_core::{Cluster, Node, NodeId, Status, Time};
@@ -88,12 +88,6 @@ impl LeaseAssured {
         }
         Ok(())
     }
-}
-
-/// How long it takes, at least, until a clock has gone on by this much.
-fn shortest(left: Duration, clock_drift_ppm_max: u64) -> Duration {
-    let nanos = left.as_nanos() * 1_000_000 / (1_000_000 + u128::from(clock_drift_ppm_max));
-    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
 impl Property for LeaseAssured {

@@ -74,15 +74,19 @@ impl LeaseEnds {
     }
 
     fn holds(&mut self, client: NodeId, leases: Vec<LeaseId>) {
-        let before = self.held.insert(client, leases.clone()).unwrap_or_default();
+        let before = self.held.entry(client).or_default();
+        if *before == leases {
+            return;
+        }
         // A lease has one holder: it is made by whoever holds it.
-        for lease in before {
-            self.all_held.remove(&lease);
+        for lease in &*before {
+            self.all_held.remove(lease);
         }
-        for lease in leases {
-            self.unheld.remove(&lease);
-            self.all_held.insert(lease);
+        for lease in &leases {
+            self.unheld.remove(lease);
+            self.all_held.insert(*lease);
         }
+        *before = leases;
     }
 
     fn check_store(&mut self, store: &Store) -> Result<(), String> {

@@ -16,7 +16,7 @@ mod lease_assured;
 mod lease_ends;
 mod watch_exact;
 
-pub(crate) use clocks::Clocks;
+pub(crate) use clocks::{Clocks, shortest};
 pub use history_equal::{Committed, HistoryEqual};
 pub use lease_assured::LeaseAssured;
 pub use lease_ends::LeaseEnds;
