@@ -16,6 +16,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::LazyLock;
 
+#[path = "laws/breaker.rs"]
+mod breaker;
 #[path = "laws/no_effect.rs"]
 mod no_effect;
 

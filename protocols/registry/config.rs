@@ -59,13 +59,8 @@ pub fn service_name(number: u64) -> Result<Label, LabelError> {
     Label::new(&format!("s{number}"))
 }
 
-/// How many of the nodes that are no servers are clients: the last ones, half of them or one more. The others are instances
-/// and, after those, proxies.
-pub fn clients(others: usize) -> usize {
-    others.div_ceil(2)
-}
-
-/// The configuration of `servers` servers (the first ids), and then of instances, proxies and [`clients`], `others` in all.
+/// The configuration of `servers` servers (the first ids), and then of instances, proxies and [clients](Settings::callers),
+/// `others` in all.
 ///
 /// # Errors
 /// What is wrong with the settings.
@@ -117,6 +112,10 @@ pub fn cluster(
 pub struct Settings {
     /// Those of the service.
     pub service: service::Settings,
+    /// How many of the nodes that are no servers are clients: the last ones. By default half of them, or one more. The others
+    /// are instances and, after those, proxies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callers: Option<u64>,
     /// Of how many services there are instances, in turn.
     pub services: u64,
     /// How many of the instances are asked by the registry: the last ones. The others send heartbeats.
@@ -173,6 +172,7 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             service: service::Settings::default(),
+            callers: None,
             services: 1,
             probed_instances: 0,
             proxies: 0,
@@ -277,9 +277,15 @@ impl Settings {
         part("backoff", self.backoff.validate())?;
         Zone::new(self.zone.clone())?;
         let instances = self.instances(others);
-        let both = (others - clients(others)) as u64;
+        let both = (others - self.callers(others)) as u64;
         let ports = u64::from(u16::MAX - FIRST_PORT);
         for (name, value, least, most) in [
+            (
+                "callers",
+                self.callers.unwrap_or(1),
+                1,
+                (others as u64).saturating_sub(1),
+            ),
             ("proxies", self.proxies, 0, both.saturating_sub(1)),
             ("services", self.services, 1, ports.min(instances)),
             ("probed_instances", self.probed_instances, 0, instances),
@@ -309,9 +315,17 @@ impl Settings {
         Ok(())
     }
 
+    /// How many clients there are among so many nodes that are no servers.
+    pub fn callers(&self, others: usize) -> usize {
+        match self.callers {
+            None => others.div_ceil(2),
+            Some(callers) => usize::try_from(callers).unwrap_or(others).min(others),
+        }
+    }
+
     /// How many instances there are among so many nodes that are no servers.
     pub fn instances(&self, others: usize) -> u64 {
-        let both = (others - clients(others)) as u64;
+        let both = (others - self.callers(others)) as u64;
         both.saturating_sub(self.proxies)
     }
 
@@ -337,6 +351,8 @@ mod tests {
             let error = settings.validate(3, 8).unwrap_err().to_string();
             assert!(error.contains(why), "{error}");
         };
+        refused(|s| s.callers = Some(0), "callers = 0: expected 1 to 7");
+        refused(|s| s.callers = Some(8), "callers = 8: expected 1 to 7");
         refused(|s| s.services = 5, "services = 5: expected 1 to 4");
         refused(|s| s.proxies = 4, "proxies = 4: expected 0 to 3");
         refused(|s| s.probed_instances = 5, "probed_instances = 5");

@@ -151,7 +151,7 @@ impl Feed {
         // Those of which there is nobody any more are known, too.
         let known = cache
             .services()
-            .map(|service| (service.clone(), Vec::new()));
+            .map(|(service, _)| (service.clone(), Vec::new()));
         let mut services: BTreeMap<Label, Vec<Entry>> = known.collect();
         for entry in keys.iter().filter_map(entry_of) {
             let service = entry.instance.service().clone();
@@ -202,8 +202,8 @@ impl Feed {
         }
         self.known = None;
         self.as_of = at;
-        let services: Vec<Label> = cache.services().cloned().collect();
-        for service in services {
+        let services = cache.services().map(|(service, _)| service.clone());
+        for service in services.collect::<Vec<Label>>() {
             cache.confirmed(&service, told.0, at);
         }
     }

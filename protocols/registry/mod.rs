@@ -47,7 +47,7 @@ mod server;
 
 pub use caller::Caller;
 pub use client::Client;
-pub use config::{Config, ConfigError, FIRST_PORT, Role, Settings, clients, cluster, service_name};
+pub use config::{Config, ConfigError, FIRST_PORT, Role, Settings, cluster, service_name};
 pub use engine::{DRAWS_MAX, Engine, Tally};
 pub use entry::{address_of, check_of, entry_of, fence_of, node_of, status_of};
 pub use instance::{Instance, Phase, id_of};

@@ -43,10 +43,12 @@ pub use message::{
 pub use op::{Op, Ret, WatchKeys};
 pub use server::Server;
 
-use crate::{kv, raft};
+use crate::kv::{self, LeaseId};
+use crate::raft;
 use splitbrain_core::{
     Cluster, Contains, Context, Journal, Node, NodeId, OpId, Outcome, SyncError, SyncId,
 };
+use std::collections::BTreeSet;
 
 /// The timers of servers and clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -200,17 +202,16 @@ impl Node for Peer {
 /// # Errors
 /// In words, what is still to happen.
 pub fn converged<N>(cluster: Cluster<'_, N>, part: fn(&N) -> Option<&Peer>) -> Result<(), String> {
-    let clients = || {
-        let nodes = cluster.nodes();
-        nodes.filter_map(|(_, node)| part(node)?.client())
-    };
+    let clients = cluster.nodes().filter_map(|(_, node)| part(node)?.client());
+    let held: BTreeSet<LeaseId> = clients
+        .flat_map(|client| client.held().map(|(lease, _)| lease))
+        .collect();
     for (id, node) in cluster.nodes() {
         let Some(server) = part(node).and_then(Peer::server) else {
             continue;
         };
         for (lease, _) in server.store().leases() {
-            let is_held = clients().any(|client| client.assured_until(lease).is_some());
-            if !is_held {
+            if !held.contains(&lease) {
                 return Err(format!("{id} still has lease {lease}, which nobody holds"));
             }
         }

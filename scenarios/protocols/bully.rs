@@ -36,8 +36,10 @@ impl Protocol for Bully {
         bully::cluster(given.cluster.servers.get(), *given.settings)
     }
 
-    fn invoked_at(servers: usize, _clients: usize) -> Vec<NodeId> {
-        (0..servers).map(NodeId::from_index).collect()
+    fn invoked_at(given: Given<'_, Settings>) -> Vec<NodeId> {
+        (0..given.cluster.servers.get())
+            .map(NodeId::from_index)
+            .collect()
     }
 
     fn operation(

@@ -61,8 +61,9 @@ impl Protocol for Coordination {
         coordination::cluster(servers.get(), clients, *given.settings)
     }
 
-    fn invoked_at(servers: usize, clients: usize) -> Vec<NodeId> {
-        let clients = clients.saturating_sub(1);
+    fn invoked_at(given: Given<'_, Settings>) -> Vec<NodeId> {
+        let servers = given.cluster.servers.get();
+        let clients = given.cluster.clients.get().saturating_sub(1);
         (servers..servers + clients)
             .map(NodeId::from_index)
             .collect()

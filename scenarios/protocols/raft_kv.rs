@@ -36,8 +36,9 @@ impl Protocol for RaftKv {
         raft::cluster(servers.get(), clients.get(), *given.settings)
     }
 
-    fn invoked_at(servers: usize, clients: usize) -> Vec<NodeId> {
-        (servers..servers + clients)
+    fn invoked_at(given: Given<'_, Settings>) -> Vec<NodeId> {
+        let ClusterSpec { servers, clients } = given.cluster;
+        (servers.get()..servers.get() + clients.get())
             .map(NodeId::from_index)
             .collect()
     }

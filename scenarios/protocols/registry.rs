@@ -15,8 +15,8 @@ use std::io;
 
 /// Services whose instances come and go, a registry that should know of them, and clients that call them.
 ///
-/// Of what a scenario calls its clients, the second half call. The first half are what they call: instances, and after
-/// those as many proxies as the settings say.
+/// Of what a scenario calls its clients, the last ones call: half of them, or as many as the settings say. The others are what they
+/// call: instances, and after those as many proxies as the settings say.
 #[derive(Clone, Copy, Debug)]
 pub struct Registry;
 
@@ -57,9 +57,10 @@ impl Protocol for Registry {
             .unwrap_or_else(|error| unreachable!("it was validated: {error}"))
     }
 
-    fn invoked_at(servers: usize, others: usize) -> Vec<NodeId> {
-        let nodes = servers + others;
-        (nodes - registry::clients(others)..nodes)
+    fn invoked_at(given: Given<'_, Settings>) -> Vec<NodeId> {
+        let ClusterSpec { servers, clients } = given.cluster;
+        let nodes = servers.get() + clients.get();
+        (nodes - given.settings.callers(clients.get())..nodes)
             .map(NodeId::from_index)
             .collect()
     }

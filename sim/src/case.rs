@@ -6,8 +6,7 @@ use crate::protocol::{Contradiction, Given, OpOf, Protocol};
 use crate::replay::{self, Replay, ReplayError};
 use crate::run::{self, Finding, HARNESS_PROPERTIES, Request, Script, Verdict};
 use crate::scenario::{
-    self, ClusterSpec, Expect, Loaded, NetworkSpec, Require, ScenarioError, ScenarioOf, Victims,
-    WorkloadSpec,
+    self, Expect, Loaded, NetworkSpec, Require, ScenarioError, ScenarioOf, Victims, WorkloadSpec,
 };
 use crate::shrink;
 use crate::span::Span;
@@ -253,8 +252,7 @@ fn check_with_protocol<P: Protocol>(
         };
         scenario::Invalid::new(&[place], what)
     })?;
-    let ClusterSpec { servers, clients } = &scenario.cluster;
-    if P::invoked_at(servers.get(), clients.get()).is_empty() {
+    if P::invoked_at(given).is_empty() {
         return Err(scenario::Invalid::new(
             &["cluster"],
             "nobody is there to ask for operations: expected clients = 1 or more",
@@ -416,8 +414,7 @@ impl<P: Protocol> Case for Prepared<P> {
     }
 
     fn invoked_at(&self) -> Vec<NodeId> {
-        let ClusterSpec { servers, clients } = &self.scenario.cluster;
-        P::invoked_at(servers.get(), clients.get())
+        P::invoked_at(Given::from(&self.scenario))
     }
 
     fn fingerprint(&self) -> u64 {

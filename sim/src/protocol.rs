@@ -41,7 +41,7 @@ pub trait Protocol: Debug + Send + Sync + 'static {
 
     /// The nodes at which client operations begin, one process at each: the clients, or the servers themselves if the
     /// protocol has no clients.
-    fn invoked_at(servers: usize, clients: usize) -> Vec<NodeId>;
+    fn invoked_at(given: Given<'_, Self::Settings>) -> Vec<NodeId>;
 
     /// The next operation of a client: one that nobody else asks for, told apart by `nth`, and after `previous`, the
     /// client's last operation, if that was answered. Special ones come as often as [`WorkloadSpec::special`] says.

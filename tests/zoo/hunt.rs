@@ -16,6 +16,8 @@ pub(crate) struct Hunter<'a> {
     pub(crate) folder: &'a Path,
     /// Where it writes down what it found.
     pub(crate) report: &'a Path,
+    /// Within how many steps it shrinks a run; if nothing is said, it decides.
+    pub(crate) shrink_steps: Option<u64>,
     /// Its threads.
     pub(crate) jobs: usize,
 }
@@ -156,8 +158,9 @@ impl Hunter<'_> {
         command
             .args(["--stop-at-first", "--json", "--report-max=1", "--report"])
             .arg(self.report);
-        if !shrink {
-            command.arg("--shrink=0");
+        let steps = if shrink { self.shrink_steps } else { Some(0) };
+        if let Some(steps) = steps {
+            command.arg(format!("--shrink={steps}"));
         }
         command.arg("--jobs").arg(self.jobs.to_string());
         // Of what shrinks it, which is not the campaign.

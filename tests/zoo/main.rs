@@ -51,6 +51,10 @@ struct Arguments {
     /// Threads: so many series at once; by default one for each core
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
+    /// Shrink each of the runs within so many steps (events of the runs it takes), instead of what `splitbrain run` takes for
+    /// enough; 0 shrinks nothing
+    #[arg(long, value_name = "STEPS")]
+    shrink: Option<u64>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -138,8 +142,10 @@ impl Arguments {
     /// What was asked of `cargo zoo`, but for what does not change the numbers.
     fn command(&self, root: &Path, file: &Path) -> String {
         let mut command = format!("--masters {}", self.masters);
-        if let Some(budget) = self.budget {
-            let _ = write!(command, " --budget {budget}");
+        for (option, value) in [("budget", self.budget), ("shrink", self.shrink)] {
+            if let Some(value) = value {
+                let _ = write!(command, " --{option} {value}");
+            }
         }
         for (option, path) in [("dir", self.dir.as_deref()), ("write", Some(file))] {
             let Some(path) = path else { continue };
@@ -308,6 +314,7 @@ impl Cage<'_> {
             program,
             folder: self.scratch.folder(),
             report,
+            shrink_steps: self.arguments.shrink,
             jobs: (self.pool.current_num_threads() / of.max(1)).max(1),
         }
     }

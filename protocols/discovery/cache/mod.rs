@@ -268,9 +268,11 @@ impl Cache {
         self.services.get(service).map(|known| known.revision)
     }
 
-    /// The services that something is known of, if only that they do not exist.
-    pub fn services(&self) -> impl Iterator<Item = &Label> {
-        self.services.keys()
+    /// The services that something is known of, if only that they do not exist, each with its [revision](Cache::revision), by
+    /// ascending name.
+    pub fn services(&self) -> impl Iterator<Item = (&Label, u64)> {
+        let all = self.services.iter();
+        all.map(|(service, known)| (service, known.revision))
     }
 
     /// Forgets a service. What it is told of it next is taken, even if it is older: that is for who has found out that what

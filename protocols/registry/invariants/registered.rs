@@ -2,7 +2,7 @@
 
 use super::super::{Peer, Phase, Settings};
 use crate::kv::{Key, Revision, Store};
-use crate::service::invariants::shortest;
+use crate::service::invariants::{Changed, shortest};
 use splitbrain_core::{Cluster, Invariant, NodeId, Status, Time, Violation};
 use std::collections::BTreeMap;
 
@@ -16,9 +16,9 @@ pub struct Registered {
     clock_drift_ppm_max: u64,
     /// By node: its key, since which revision it is there, and until when at least, in true time.
     there: BTreeMap<NodeId, (Key, Revision, Time)>,
-    /// How often that has changed, and at which of these each server was last looked at, and at which revision. Time alone makes
-    /// nothing worse.
-    changes: u64,
+    changed: Changed,
+    /// How often that had changed when each server was last looked at, and at which revision it was. Time alone makes nothing
+    /// worse.
     looked_at: BTreeMap<NodeId, (u64, Revision)>,
 }
 
@@ -28,13 +28,25 @@ impl Registered {
         Registered {
             clock_drift_ppm_max: settings.service.raft.clock_drift_ppm_max,
             there: BTreeMap::new(),
-            changes: 0,
+            changed: Changed::default(),
             looked_at: BTreeMap::new(),
         }
     }
 
-    fn check(&self, server: NodeId, store: &Store, now: Time) -> Result<(), String> {
-        for (node, (key, since, until)) in &self.there {
+    /// Looks at what may be wrong now and was not when the server was last looked at: what has changed since, or all if something
+    /// was removed. That the server had a registration when it came to it is `history-equal`.
+    fn check(&mut self, server: NodeId, store: &Store, now: Time) -> Result<(), String> {
+        let now_at = (self.changed.count(), store.revision());
+        let nodes: Vec<NodeId> = match self.looked_at.insert(server, now_at) {
+            Some((changes, revision)) if !may_have_removed(store, revision) => {
+                self.changed.since(changes).collect()
+            }
+            _ => self.there.keys().copied().collect(),
+        };
+        for node in nodes {
+            let Some((key, since, until)) = self.there.get(&node) else {
+                continue;
+            };
             if store.revision() >= *since && now < *until && store.get(key).is_none() {
                 return Err(format!(
                     "{server} is at revision {} and does not know of {key}, which {node} has registered at {since} and holds a \
@@ -45,6 +57,17 @@ impl Registered {
         }
         Ok(())
     }
+}
+
+/// Whether a key may have been removed since the store was at this revision.
+fn may_have_removed(store: &Store, revision: Revision) -> bool {
+    if store.revision() <= revision {
+        // It has not moved, or the server has restarted.
+        return store.revision() < revision;
+    }
+    let since = Revision(revision.0 + 1);
+    let changes = store.changes_since(since);
+    changes.map_or(true, |mut changes| changes.any(|change| !change.is_put()))
 }
 
 impl Invariant<Peer> for Registered {
@@ -68,14 +91,12 @@ impl Invariant<Peer> for Registered {
                     let there = (instance.key().clone(), *at, until);
                     self.there.insert(touched, there);
                 }
-                self.changes += u64::from(before.as_ref() != self.there.get(&touched));
+                if before.as_ref() != self.there.get(&touched) {
+                    self.changed.note(touched);
+                }
                 Ok(())
             }
             Some(Peer::Server(server)) => {
-                let now_at = (self.changes, server.store().revision());
-                if self.looked_at.insert(touched, now_at) == Some(now_at) {
-                    return Ok(());
-                }
                 let checked = self.check(touched, server.store(), cluster.now);
                 checked.or_else(|what| self.violated(what))
             }

@@ -1,9 +1,8 @@
 //! A lease is there as long as its holder may rely on it.
 
 use super::super::{Peer, Settings};
-use super::{Clocks, Property, shortest};
+use super::{Changed, Clocks, Property, shortest};
 use crate::kv::{LeaseId, Store};
-use crate::raft::Index;
 use splitbrain_core::{Cluster, Node, NodeId, Status, Time};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,10 +20,18 @@ pub struct LeaseAssured {
     held: BTreeMap<NodeId, Vec<(LeaseId, Time)>>,
     /// The renewals that had been agreed on when a lease was first seen: whoever has applied so many has granted it.
     granted: BTreeMap<LeaseId, u64>,
-    /// How often what is held has changed, and at which of these each server was last looked at, and how far it was. Time alone
-    /// makes nothing worse.
+    changed: Changed,
+    /// Each server when it was last looked at. Time alone makes nothing worse.
+    looked_at: BTreeMap<NodeId, Look>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Look {
+    /// How often what is held had changed.
     changes: u64,
-    looked_at: BTreeMap<NodeId, (u64, Index)>,
+    /// How many leases there were, and how many times one had been granted or renewed. If both are what they were, then none has
+    /// ended: whatever had taken its place was granted.
+    leases: (usize, u64),
 }
 
 impl LeaseAssured {
@@ -35,7 +42,7 @@ impl LeaseAssured {
             clocks: Clocks::default(),
             held: BTreeMap::new(),
             granted: BTreeMap::new(),
-            changes: 0,
+            changed: Changed::default(),
             looked_at: BTreeMap::new(),
         }
     }
@@ -62,15 +69,33 @@ impl LeaseAssured {
         }
         is_same &= held.len() == nth;
         held.truncate(nth);
-        self.changes += u64::from(!is_same);
+        if !is_same {
+            self.changed.note(client);
+        }
     }
 
+    /// Looks at what may be wrong now and was not when the server was last looked at.
     fn check_store(&mut self, server: NodeId, store: &Store, now: Time) -> Result<(), String> {
-        let held = self.held.iter();
-        for (client, lease, until) in held.flat_map(|(client, held)| {
-            held.iter()
-                .map(move |(lease, until)| (client, lease, until))
-        }) {
+        let look = Look {
+            changes: self.changed.count(),
+            leases: (store.leases().len(), store.lease_renewals()),
+        };
+        let clients: Vec<NodeId> = match self.looked_at.insert(server, look) {
+            Some(last) if last.leases == look.leases => self.changed.since(last.changes).collect(),
+            _ => self.held.keys().copied().collect(),
+        };
+        let mut clients = clients.into_iter();
+        clients.try_for_each(|client| self.check_client(client, server, store, now))
+    }
+
+    fn check_client(
+        &mut self,
+        client: NodeId,
+        server: NodeId,
+        store: &Store,
+        now: Time,
+    ) -> Result<(), String> {
+        for (lease, until) in self.held.get(&client).into_iter().flatten() {
             if let Some(found) = store.lease(*lease) {
                 self.granted.entry(*lease).or_insert(found.renewals());
                 continue;
@@ -115,10 +140,6 @@ impl Property for LeaseAssured {
                 Ok(())
             }
             Some(Peer::Server(server)) if !self.held.is_empty() => {
-                let now_at = (self.changes, server.raft().last_applied());
-                if self.looked_at.insert(touched, now_at) == Some(now_at) {
-                    return Ok(());
-                }
                 self.check_store(touched, server.store(), cluster.now)
             }
             _ => Ok(()),

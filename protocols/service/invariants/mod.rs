@@ -10,12 +10,14 @@
 //! Each is told of stores and clients in plain words, so that a protocol that contains the service can use it, and tests can
 //! make up bad states.
 
+mod changed;
 mod clocks;
 mod history_equal;
 mod lease_assured;
 mod lease_ends;
 mod watch_exact;
 
+pub(crate) use changed::Changed;
 pub(crate) use clocks::{Clocks, shortest};
 pub use history_equal::{Committed, HistoryEqual};
 pub use lease_assured::LeaseAssured;

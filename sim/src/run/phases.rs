@@ -93,7 +93,7 @@ impl<'a, P: Protocol> Running<'a, P> {
             clients: Clients::new(
                 seed,
                 given,
-                &P::invoked_at(servers, clients),
+                &P::invoked_at(given),
                 script.operations.as_deref(),
             ),
             leader: None,

@@ -153,7 +153,8 @@ impl Protocol for Singles {
     fn nodes(given: Given<'_, Settings>) -> Vec<Settings> {
         vec![*given.settings; given.cluster.servers.get()]
     }
-    fn invoked_at(servers: usize, _clients: usize) -> Vec<NodeId> {
+    fn invoked_at(given: Given<'_, Settings>) -> Vec<NodeId> {
+        let servers = given.cluster.servers.get();
         (0..servers.min(1)).map(NodeId::from_index).collect()
     }
     fn operation(_: Given<'_, Settings>, nth: u64, _: Option<(&Op, &Ret)>, rng: &mut Rng) -> Op {

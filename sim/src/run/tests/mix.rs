@@ -118,7 +118,7 @@ impl Protocol for Desk {
     fn nodes(given: Given<'_, Settings>) -> Vec<Settings> {
         vec![*given.settings; given.cluster.servers.get()]
     }
-    fn invoked_at(_servers: usize, _clients: usize) -> Vec<NodeId> {
+    fn invoked_at(_: Given<'_, Settings>) -> Vec<NodeId> {
         vec![NodeId::from_index(0)]
     }
     fn operation(
