@@ -12,7 +12,7 @@ use splitbrain_check::models::{
     queue::{self, Queue, Ret as Taken},
     stack::{self, Stack},
 };
-use splitbrain_check::{Budget, History, Model, Verdict, check, decide};
+use splitbrain_check::{Budget, History, Model, ProcessId, Verdict, check, decide};
 
 /// The verdict of the monitor, of the search and, if the history is small, of brute force are one, and a counterexample is
 /// illegal alone.
@@ -194,4 +194,36 @@ proptest! {
         }).history;
         compare(&Mutex, &history, true)?;
     }
+}
+
+/// Every tenth element is taken by somebody who never hears of it, which a search would have to guess.
+#[test]
+fn what_was_taken_unseen_does_not_stand_in_the_way_of_a_queue() {
+    let mut history = History::new();
+    let (putter, taker) = (ProcessId(0), ProcessId(1));
+    let mut time_ns = 0;
+    let mut put = |history: &mut History<queue::Op, Taken>, value: i64| {
+        history.invoke(time_ns, putter, queue::Op::Enqueue(value));
+        history.ok(time_ns + 1, putter, Taken::Done);
+        time_ns += 10;
+        time_ns
+    };
+    for value in 0..5_000_u32 {
+        let now_ns = put(&mut history, i64::from(value));
+        if value % 10 == 3 {
+            let lost = ProcessId(u64::from(value) + 2);
+            history.invoke(now_ns - 5, lost, queue::Op::Dequeue);
+        } else {
+            history.invoke(now_ns - 5, taker, queue::Op::Dequeue);
+            history.ok(now_ns - 4, taker, Taken::Taken(Some(i64::from(value))));
+        }
+    }
+    let budget = Budget { steps: 100_000 };
+    assert_eq!(decide(&Queue, &history, budget), Ok(Verdict::Valid));
+    // One more is missing than anybody may have taken.
+    put(&mut history, 6_000);
+    let now_ns = put(&mut history, 6_001);
+    history.invoke(now_ns, taker, queue::Op::Dequeue);
+    history.ok(now_ns + 1, taker, Taken::Taken(Some(6_001)));
+    assert_ne!(decide(&Queue, &history, budget), Ok(Verdict::Valid));
 }

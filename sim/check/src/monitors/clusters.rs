@@ -69,8 +69,8 @@ pub(super) struct Clusters {
     pub(super) all: Vec<Cluster>,
     /// What found nothing.
     pub(super) nothings: Vec<Span>,
-    /// Whether an operation whose answer is unknown may have taken something out.
-    pub(super) unsure: bool,
+    /// The calls of what may have taken something out, but whose answer is unknown.
+    pub(super) takes: Vec<u32>,
     /// By operation: what it belongs to.
     owners: Vec<Owner>,
 }
@@ -119,7 +119,7 @@ impl Clusters {
                     continue;
                 }
                 Action::Take if !is_register && entry.returned.is_none() => {
-                    clusters.unsure = true;
+                    clusters.takes.push(span.called);
                     clusters.owners.push(Owner::LeftOut);
                     continue;
                 }
@@ -182,6 +182,28 @@ impl Clusters {
                 *cluster = Cluster::default();
             }
         }
+    }
+
+    /// The same, with all that may have been taken out taken, as far as there are values that nobody is known to have taken: in the
+    /// order of their returns, by the earliest call first. Whatever is legal so is legal without knowing it.
+    ///
+    /// To take a value that stays otherwise never makes a *queue* wrong, as the take is open to the end; it only frees those behind
+    /// it. The first of two values must be out earlier or at the same time as the second, so that the earliest calls are
+    /// spent where they are needed most. Only for the sake of what found nothing could another choice be better.
+    pub(super) fn with_takes(&self) -> Clusters {
+        let stays = |cluster: &&mut Cluster| cluster.put.is_some() && cluster.took.is_none();
+        let mut taken = self.clone();
+        let mut staying: Vec<&mut Cluster> = taken.all.iter_mut().filter(stays).collect();
+        staying.sort_by_key(|cluster| cluster.put.map(|put| put.returned));
+        // Operations come in order of invocation, and so do these.
+        for (cluster, &called) in staying.into_iter().zip(&self.takes) {
+            cluster.took = Some(Span {
+                called,
+                returned: NEVER,
+            });
+        }
+        taken.takes = Vec::new();
+        taken
     }
 
     /// A value comes from its put, once, and not before it was put.

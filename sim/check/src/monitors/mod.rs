@@ -100,8 +100,9 @@ pub(crate) fn monitor<M: Model>(model: &M, entries: &[Entry<'_, M>]) -> Option<M
         return Some(Monitored::Valid);
     };
     // What an unknown operation took may be just what is missing.
-    if clusters.unsure {
-        return None;
+    if !clusters.takes.is_empty() {
+        let is_legal = object == Object::Queue && clusters.with_takes().judge(object).is_ok();
+        return is_legal.then_some(Monitored::Valid);
     }
     let suspects = smallest(&clusters, object, suspects);
     Some(Monitored::Invalid(clusters.operations(&suspects)))
