@@ -10,7 +10,9 @@ use splitbrain::check::models::transactional::{
     Transaction,
 };
 use splitbrain::check::transactional::{self, Settings, Violation};
-use splitbrain::check::{Budget, Event, History, Part, ProcessId, Verdict, What, jsonl};
+use splitbrain::check::{
+    Budget, Event, History, Operation, Outcome, Part, ProcessId, Verdict, What, jsonl,
+};
 use splitbrain::protocol::{Contradiction, HistoryOf, Judgement};
 use splitbrain_protocols::kv::{self, Key, KeyRange, LeaseId, Operand, Value};
 use splitbrain_protocols::service::{Op, Ret};
@@ -20,6 +22,15 @@ use std::io;
 /// Whether the operations on the store are strictly serializable, in the order of their revisions, and each stale read is right
 /// at its revision.
 pub(super) fn judge(history: &HistoryOf<Service>, budget_steps: u64) -> Judgement {
+    if let Some((place, what)) = wrong_future(history) {
+        return Judgement::Invalid {
+            what,
+            contradiction: Contradiction {
+                operations: vec![place],
+                mentioned: Vec::new(),
+            },
+        };
+    }
     let part = checkable(history);
     let budget = Budget {
         steps: budget_steps,
@@ -37,6 +48,22 @@ pub(super) fn judge(history: &HistoryOf<Service>, budget_steps: u64) -> Judgemen
         Err(error) => Judgement::Unknown(format!("the history makes no sense: {error}")),
     };
     judgement.in_whole(&part)
+}
+
+/// A read of a revision that was said to be to come, by a store that was there.
+fn wrong_future(history: &HistoryOf<Service>) -> Option<(usize, String)> {
+    let operations = history.operations().ok()?;
+    let wrong = |operation: &Operation<&Op, &Ret>| match (operation.op, &operation.outcome) {
+        (Op::Kv(kv::Op::Range(range)), Outcome::Ok(Ret::Kv(kv::Ret::Future(at)))) => {
+            let asked = range.revision.filter(|asked| asked <= at)?;
+            Some(format!(
+                "revision {asked} was said to be to come, by a store that is at {at}"
+            ))
+        }
+        _ => None,
+    };
+    let mut numbered = operations.iter().enumerate();
+    numbered.find_map(|(place, operation)| Some((place, wrong(operation)?)))
 }
 
 pub(super) fn write(history: &HistoryOf<Service>, out: &mut dyn io::Write) -> io::Result<()> {
@@ -118,6 +145,8 @@ impl Translated {
         let what = match what {
             // It was not done, and never will be.
             What::Ok(Ret::Kv(kv::Ret::Refused(_))) | What::Fail => What::Fail,
+            // Nothing was read. Asked for is what an earlier run had come to, if this one is made of what it did.
+            What::Ok(Ret::Kv(kv::Ret::Future(_))) => What::Fail,
             What::Ok(ret) => What::Ok(checked_ret(ret)),
             What::Info => What::Info,
             What::Invoke(_) => return,
@@ -298,5 +327,39 @@ fn item(found: &kv::KeyValue) -> Item {
         create_revision: Some(found.create_revision.0),
         mod_revision: Some(found.mod_revision.0),
         ..Item::plain(&found.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use splitbrain_protocols::kv::Revision;
+    use std::sync::Arc;
+
+    /// A script that was made small asks for what the whole run had come to.
+    #[test]
+    fn a_revision_that_is_to_come_is_no_answer_and_none_that_was_there_is_to_come() {
+        let read_at = |revision| {
+            Op::Kv(kv::Op::Range(Arc::new(kv::Range {
+                revision: Some(Revision(revision)),
+                ..kv::Range::of(KeyRange::Key("x".into()))
+            })))
+        };
+        let answered = |asked, at| {
+            let mut history = History::new();
+            let client = ProcessId(0);
+            history.invoke(1, client, read_at(asked));
+            history.ok(2, client, Ret::Kv(kv::Ret::Future(Revision(at))));
+            history
+        };
+        assert_eq!(judge(&answered(9, 5), 1_000), Judgement::Valid);
+        let mut written = Vec::new();
+        write(&answered(9, 5), &mut written).unwrap();
+        let written = String::from_utf8(written).unwrap();
+        assert!(written.contains("fail"), "{written}");
+        let Judgement::Invalid { what, .. } = judge(&answered(9, 9), 1_000) else {
+            panic!("it was there")
+        };
+        assert!(what.contains("revision 9"), "{what}");
     }
 }
