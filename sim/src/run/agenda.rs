@@ -1,12 +1,12 @@
 //! What the harness itself does to the world: faults begin and end.
 
+use crate::engine::Engine;
 use crate::fault;
 use crate::fault::{Fault, InFlight, Injection, Undo};
 use crate::nemesis::{Drawn, Fact, Targets};
-use crate::protocol::{Protocol, WorldOf};
+use crate::protocol::Protocol;
 use crate::run::FaultSource;
 use crate::span::Span;
-use crate::world::World;
 use splitbrain_core::{Node, NodeId, Status, Time};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -92,7 +92,7 @@ impl FaultAgenda {
     }
 
     /// Does what is due now: ends first, so that a fault may follow another at the same instant.
-    pub(super) fn act<P: Protocol>(&mut self, world: &mut WorldOf<P>) {
+    pub(super) fn act<P: Protocol>(&mut self, world: &mut impl Engine<P::Node>) {
         let now = world.now();
         self.look_who_is_behind::<P>(world);
         for over in self.in_force.extract_if(.., |fault| fault.until <= now) {
@@ -164,7 +164,7 @@ impl FaultAgenda {
     }
 
     /// Ends faults whose node is far enough behind, and writes down how long that took: what is replayed is a time.
-    fn look_who_is_behind<P: Protocol>(&mut self, world: &WorldOf<P>) {
+    fn look_who_is_behind<P: Protocol>(&mut self, world: &impl Engine<P::Node>) {
         let now = world.now();
         let progress = |id: NodeId| world.cluster().node(id).map(P::Node::progress);
         let ahead = self.servers.iter().filter_map(|&id| progress(id)).max();
@@ -188,7 +188,7 @@ impl FaultAgenda {
         }
     }
 
-    fn due<P: Protocol>(&mut self, world: &WorldOf<P>) -> Option<Drawn> {
+    fn due<P: Protocol>(&mut self, world: &impl Engine<P::Node>) -> Option<Drawn> {
         let now = world.now();
         match &mut self.source {
             FaultSource::Drawn(nemesis) => {
@@ -216,7 +216,7 @@ impl FaultAgenda {
     }
 
     /// Ends everything, whenever it was to end, and starts whatever has ended itself.
-    pub(super) fn heal<P: Protocol>(&mut self, world: &mut WorldOf<P>) {
+    pub(super) fn heal<P: Protocol>(&mut self, world: &mut impl Engine<P::Node>) {
         for over in self.in_force.drain(..) {
             over.end(world);
         }
@@ -226,14 +226,14 @@ impl FaultAgenda {
 }
 
 impl InForce {
-    fn end<N: Node>(&self, world: &mut World<N>) {
+    fn end<N: Node>(&self, world: &mut impl Engine<N>) {
         if !self.flap.is_some_and(|flap| flap.gone) {
             fault::undo(world, &self.undo);
         }
     }
 
     /// Lets it come or go, if that is due.
-    fn flap<N: Node>(&mut self, world: &mut World<N>) {
+    fn flap<N: Node>(&mut self, world: &mut impl Engine<N>) {
         let (Some(flap), Undo::Mend(cuts)) = (&mut self.flap, &self.undo) else {
             return;
         };
@@ -249,7 +249,7 @@ impl InForce {
     }
 }
 
-fn fact<N: Node>(world: &World<N>, node: NodeId) -> Fact {
+fn fact<N: Node>(world: &impl Engine<N>, node: NodeId) -> Fact {
     let cluster = world.cluster();
     let state = cluster.node(node);
     Fact {
