@@ -212,7 +212,11 @@ fn entry(
 ) -> Result<&'static ProtocolEntry, CatalogError> {
     let everywhere = PROTOCOLS.iter().find(|entry| entry.name == protocol);
     if engine != KERNEL && everywhere.is_some() {
-        let on_it = || ON_OTHER_ENGINES.iter().filter(|entry| entry.engine == engine);
+        let on_it = || {
+            ON_OTHER_ENGINES
+                .iter()
+                .filter(|entry| entry.engine == engine)
+        };
         let entry = on_it().find(|entry| entry.name == protocol);
         return entry.ok_or_else(|| CatalogError::NotOnEngine {
             file: file.to_owned(),
@@ -222,16 +226,16 @@ fn entry(
         });
     }
     everywhere.ok_or_else(|| CatalogError::NoSuchProtocol {
-            file: file.to_owned(),
-            line,
-            // As a literal, and not all of it: it is shown on one line.
-            protocol: protocol
-                .chars()
-                .take(100)
-                .flat_map(char::escape_debug)
-                .collect(),
-            known: PROTOCOLS.iter().map(|entry| entry.name).collect(),
-        })
+        file: file.to_owned(),
+        line,
+        // As a literal, and not all of it: it is shown on one line.
+        protocol: protocol
+            .chars()
+            .take(100)
+            .flat_map(char::escape_debug)
+            .collect(),
+        known: PROTOCOLS.iter().map(|entry| entry.name).collect(),
+    })
 }
 
 /// A replay file, or the folder that holds one.

@@ -12,7 +12,10 @@ pub(super) fn parse_engine(text: &str) -> Result<String, String> {
     if known.contains(&text) {
         Ok(text.to_owned())
     } else if text == "madsim" {
-        Err("built without madsim (feature `madsim`, and `--cfg madsim`): expected kernel".to_owned())
+        Err(
+            "built without madsim (feature `madsim`, and `--cfg madsim`): expected kernel"
+                .to_owned(),
+        )
     } else {
         Err(format!("expected {}", known.join(" or ")))
     }

@@ -221,12 +221,18 @@ impl<N: Node> Cluster<N> {
         self.call_up(node, |state, cx| state.on_synced(mark.sync, cx));
     }
 
+    /// The next operation that was asked for at this node.
+    pub(crate) fn take_asked(&mut self, node: NodeId) -> Option<(OpId, N::Op)> {
+        let asked = self.processes[node.index()].asked.pop_front()?;
+        self.mark(Tag::Invoke, asked.0.0);
+        Some(asked)
+    }
+
     /// Tells the node of the operations that were asked for: one, and says whether there was one.
     pub(crate) fn do_asked(&mut self, node: NodeId) -> bool {
-        let Some((id, op)) = self.processes[node.index()].asked.pop_front() else {
+        let Some((id, op)) = self.take_asked(node) else {
             return false;
         };
-        self.mark(Tag::Invoke, id.0);
         self.call_up(node, |state, cx| state.on_invoke(id, op, cx));
         true
     }
@@ -346,7 +352,7 @@ impl<N: Node> Cluster<N> {
         process.leaving.push((to, message));
     }
 
-    fn halt(&mut self, node: NodeId, reason: String) {
+    pub(crate) fn halt(&mut self, node: NodeId, reason: String) {
         self.stats.halts += 1;
         self.mark(Tag::Halt, node.index() as u64);
         self.note(|| What::Note {
@@ -407,7 +413,7 @@ impl<N: Node> Cluster<N> {
     }
 
     /// Ends an operation in the history; a second end is counted and ignored.
-    fn end_op(&mut self, id: OpId, outcome: Outcome<N::Ret>) {
+    pub(crate) fn end_op(&mut self, id: OpId, outcome: Outcome<N::Ret>) {
         let Some(at) = self.open.iter().position(|open| open.id == id) else {
             self.stats.late_answers += 1;
             return;

@@ -1,7 +1,7 @@
 //! madsim as an engine of the harness.
 
 use crate::cluster::{Cluster, Tag};
-use crate::life::{self, Shared};
+use crate::life::{self, Drive, Nodes, Shared};
 use crate::refuse::{self, OVERHEAD};
 use madsim::net::{self, NetSim};
 use madsim::runtime::Runtime;
@@ -17,6 +17,7 @@ use splitbrain::{
 };
 use std::cell::RefCell;
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,7 +26,9 @@ use tokio::sync::Notify;
 
 /// A cluster of nodes under madsim. To be made in a [thread of its own](Engine::isolated): the order of madsim's hash maps is the same
 /// in each run only for the first runtime of a thread.
-pub struct Madsim<N: Node + 'static> {
+///
+/// What a process does is its [`Drive`]: it drives a node, if nothing else is said.
+pub struct Madsim<N: Node + 'static, D = Nodes> {
     runtime: Runtime,
     network: Arc<NetSim>,
     /// madsim's names of the nodes.
@@ -35,15 +38,16 @@ pub struct Madsim<N: Node + 'static> {
     shared: Rc<Shared<N>>,
     /// Nodes that were crashed, paused or resumed since the invariants last looked.
     disturbed: Vec<NodeId>,
+    drive: PhantomData<D>,
 }
 
-impl<N: Node> fmt::Debug for Madsim<N> {
+impl<N: Node, D> fmt::Debug for Madsim<N, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Madsim").finish_non_exhaustive()
     }
 }
 
-impl<N: Node> Madsim<N> {
+impl<N: Node, D> Madsim<N, D> {
     fn cluster(&self) -> &Cluster<N> {
         self.cluster.as_deref().expect("the runtime does not run")
     }
@@ -53,8 +57,15 @@ impl<N: Node> Madsim<N> {
         cluster.expect("the runtime does not run")
     }
 
-    /// Lets the tasks run until there is news, or this time has come.
-    fn run(&mut self, until: Time) {
+    /// Lets the tasks run until there is news, or a step of time is over.
+    ///
+    /// Every time that madsim comes back it draws random numbers and lets time pass. So it comes back when this says, and not when the
+    /// harness would like it to: a replay, in which nobody looks for what is written down already, is the same run.
+    fn run(&mut self) {
+        let now_ns = self.cluster().now.as_nanos();
+        // No sleep of madsim's is shorter than a millisecond.
+        let step = (now_ns + 1_000_000) / STEP_NS + 1;
+        let until = Time::from_nanos(step * STEP_NS);
         self.shared.cluster.replace(self.cluster.take());
         let shared = self.shared.clone();
         self.runtime.block_on(async move {
@@ -92,6 +103,9 @@ impl<N: Node> Madsim<N> {
     }
 }
 
+/// How often the harness may act: a fault or an operation comes so much too late at most.
+const STEP_NS: u64 = 2_000_000;
+
 /// The latencies that madsim draws, so that with what it adds itself the body of this one comes about.
 fn send_latency(latency: &Latency) -> Range<Duration> {
     let end = (latency.mean.0 * 2).saturating_sub(latency.min.0);
@@ -108,7 +122,7 @@ fn net_config(profile: &LinkProfile) -> net::Config {
     }
 }
 
-impl<N: Node> Engine<N> for Madsim<N> {
+impl<N: Node, D: Drive<N>> Engine<N> for Madsim<N, D> {
     const NAME: &'static str = "madsim";
 
     fn new(seed: Seed, config: &WorldConfig, nodes: Vec<N::Config>) -> Self {
@@ -131,7 +145,7 @@ impl<N: Node> Engine<N> for Madsim<N> {
             let shared = SendWrapper::new(shared.clone());
             let builder = runtime.create_node().name(node.to_string());
             let builder = builder.ip(life::ip(node));
-            let life = move || life::life((*shared).clone(), node);
+            let life = move || D::live((*shared).clone(), node);
             builder.init(life).build().id()
         };
         Madsim {
@@ -146,6 +160,7 @@ impl<N: Node> Engine<N> for Madsim<N> {
             runtime,
             network,
             disturbed: Vec::new(),
+            drive: PhantomData,
         }
     }
 
@@ -160,7 +175,8 @@ impl<N: Node> Engine<N> for Madsim<N> {
     }
 
     fn refuse(what: Wanted<'_>) -> Result<(), String> {
-        refuse::refuse(what)
+        refuse::refuse(what)?;
+        D::refuse(what)
     }
 
     fn now(&self) -> Time {
@@ -218,7 +234,7 @@ impl<N: Node> Engine<N> for Madsim<N> {
                 None if !cluster.ended.is_empty() => Stop::Ended,
                 None if cluster.now >= until => Stop::Time,
                 None => {
-                    self.run(until);
+                    self.run();
                     continue;
                 }
             };
@@ -308,9 +324,17 @@ impl<N: Node> Engine<N> for Madsim<N> {
         if cluster.status.get(node.index()) == Some(&Status::Paused) {
             cluster.mark(Tag::Resume, node.index() as u64);
             cluster.status[node.index()] = Status::Up;
-            let first = cluster.processes[node.index()].syncs.front();
-            if first.is_some_and(|(_, at)| *at < cluster.now) {
+            let now = cluster.now;
+            let process = &cluster.processes[node.index()];
+            let synced = process.syncs.front().is_some_and(|(_, at)| *at < now);
+            // Of messages only madsim knows.
+            let waits = process.next_at().is_some_and(|at| at < now) || !process.asked.is_empty();
+            if synced {
                 let text = "a sync became durable while its process was paused";
+                cluster.reach_kernels(node, text);
+            }
+            if waits {
+                let text = "a paused process found a backlog when it resumed";
                 cluster.reach_kernels(node, text);
             }
             self.disturbed.push(node);
@@ -348,12 +372,45 @@ impl<N: Node> Engine<N> for Madsim<N> {
 }
 
 /// A runtime that ends with tasks in it would leave their memory behind.
-impl<N: Node> Drop for Madsim<N> {
+impl<N: Node, D> Drop for Madsim<N, D> {
     fn drop(&mut self) {
         for id in &self.ids {
             self.runtime.handle().kill(*id);
         }
         self.runtime
-            .block_on(madsim::time::sleep(Duration::from_millis(1)));
+            .block_on(async { madsim::time::sleep(Duration::from_millis(1)).await });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use splitbrain::{Ratio, Span};
+
+    #[test]
+    fn with_what_madsim_adds_a_message_takes_as_long_as_it_is_to_take() {
+        let ms = Span::from_millis;
+        let range = |min, max| {
+            let range = send_latency(&Latency::uniform(ms(min), ms(max)));
+            (range.start.as_millis(), range.end.as_millis())
+        };
+        assert_eq!(range(3, 11), (1, 9));
+        // Less than madsim adds there is not.
+        assert_eq!(range(1, 9), (0, 7));
+        let constant = send_latency(&Latency::constant(ms(5)));
+        assert!(constant.start == Duration::from_millis(3) && !constant.is_empty());
+    }
+
+    #[test]
+    fn as_many_messages_are_lost_as_are_to_be() {
+        let rate = |loss| {
+            let profile = LinkProfile {
+                loss,
+                ..LinkProfile::default()
+            };
+            net_config(&profile).packet_loss_rate
+        };
+        assert!((rate(Ratio::new(1, 10).unwrap()) - 0.1).abs() < 1e-9);
+        assert!(rate(Ratio::NEVER) < 1e-9 && rate(Ratio::ALWAYS) > 1.0 - 1e-9);
     }
 }

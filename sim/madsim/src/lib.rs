@@ -6,6 +6,8 @@
 //! verdict) is the same code: [`Madsim`] is an [`Engine`](splitbrain::engine::Engine). A partition is madsim's clog, a crash its kill
 //! and restart, a pause its pause. The disk is the kernel's, as madsim has none that forgets what was not synced.
 //!
+//! What runs under madsim need not be a node: a [`Service`](service::Service) is ordinary asynchronous Rust.
+//!
 //! madsim simulates only when it is compiled with `--cfg madsim`, which `.cargo/config.toml` sets for the workspace. Without that this
 //! crate is empty.
 #![cfg(madsim)]
@@ -16,5 +18,7 @@ mod engine;
 mod life;
 mod process;
 mod refuse;
+pub mod service;
 
 pub use engine::Madsim;
+pub use life::{Drive, Nodes, Shared};

@@ -5,9 +5,11 @@ use madsim::net::{Endpoint, NetSim};
 use madsim::task::spawn_local;
 use madsim::time::{self, TimeHandle};
 use send_wrapper::SendWrapper;
+use splitbrain::engine::Wanted;
 use splitbrain::engine::parts::Delays;
 use splitbrain::{Node, NodeId, Time};
 use std::cell::RefCell;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,8 +21,32 @@ const RECEIVERS: usize = 32;
 /// All messages bear the same tag: the mailbox is not to sort them.
 const TAG: u64 = 0;
 
+/// What a process does, from its start to its end.
+pub trait Drive<N: Node>: 'static {
+    /// Lives, in tasks of madsim's. Called anew at each start of the process.
+    fn live(shared: Rc<Shared<N>>, node: NodeId) -> impl Future<Output = ()> + 'static;
+
+    /// Says what of this it cannot do, though there is a way under madsim.
+    ///
+    /// # Errors
+    /// What it cannot do, in words.
+    fn refuse(_what: Wanted<'_>) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// Drives a node: messages, timers and operations in, effects out.
+#[derive(Debug)]
+pub struct Nodes;
+
+impl<N: Node + 'static> Drive<N> for Nodes {
+    fn live(shared: Rc<Shared<N>>, node: NodeId) -> impl Future<Output = ()> + 'static {
+        life(shared, node)
+    }
+}
+
 /// What the tasks of a run share. The cluster is there while they run, and with the engine in between.
-pub(crate) struct Shared<N: Node> {
+pub struct Shared<N: Node> {
     pub(crate) cluster: RefCell<Option<Box<Cluster<N>>>>,
     /// Wakes the engine when there is something to tell: an operation has ended, a property is violated.
     pub(crate) news: Notify,
@@ -52,9 +78,15 @@ fn address(node: NodeId) -> SocketAddr {
     (ip(node), 1).into()
 }
 
+impl<N: Node> fmt::Debug for Shared<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
 impl<N: Node> Shared<N> {
     /// Lets this happen to the cluster, now.
-    fn with<R>(&self, happens: impl FnOnce(&mut Cluster<N>) -> R) -> R {
+    pub(crate) fn with<R>(&self, happens: impl FnOnce(&mut Cluster<N>) -> R) -> R {
         let mut cluster = self.cluster.borrow_mut();
         let cluster = cluster
             .as_mut()
@@ -68,18 +100,36 @@ impl<N: Node> Shared<N> {
     }
 }
 
+/// What a process is told at its start.
+pub(crate) struct Driven<C> {
+    pub(crate) config: C,
+    /// Wakes it when there is an operation for it.
+    pub(crate) poked: Rc<Notify>,
+}
+
+impl<N: Node> Shared<N> {
+    /// The process has come so far that its node starts.
+    pub(crate) fn start(&self, node: NodeId) -> Driven<N::Config> {
+        self.with(|cluster| {
+            cluster.start(node);
+            let process = &cluster.processes[node.index()];
+            Driven {
+                config: process.config.clone(),
+                poked: process.poked.clone(),
+            }
+        })
+    }
+}
+
 /// Starts a node and drives it, until it ends itself.
-pub(crate) async fn life<N: Node + 'static>(shared: Rc<Shared<N>>, node: NodeId) {
+async fn life<N: Node + 'static>(shared: Rc<Shared<N>>, node: NodeId) {
     let bound = Endpoint::bind(address(node)).await;
     let endpoint = bound.expect("a process that was killed has left its address");
     let (sender, mut inbox) = mpsc::unbounded_channel();
     for _ in 0..RECEIVERS {
         spawn_local(receive(endpoint.clone(), sender.clone()));
     }
-    let poked = shared.with(|cluster| {
-        cluster.start(node);
-        cluster.processes[node.index()].poked.clone()
-    });
+    let Driven { poked, .. } = shared.start(node);
     loop {
         send_all(&shared, &endpoint, node);
         if shared.with(|cluster| cluster.is_over(node)) {

@@ -8,12 +8,13 @@ use std::time::Duration;
 const FAULTS: [&str; 4] = ["partition", "crash", "wipe", "pause"];
 
 /// The probes of the kernel that are counted under madsim, too.
-pub(crate) const PROBES: [&str; 5] = [
+pub(crate) const PROBES: [&str; 6] = [
     "a crash ended an operation",
     "a crash lost records that were not synced",
     "a crash lost output that waited for a sync",
     "a message was cut in flight",
     "a sync became durable while its process was paused",
+    "a paused process found a backlog when it resumed",
 ];
 
 /// madsim sleeps for a millisecond at least, and does so before it sends and after it has received.

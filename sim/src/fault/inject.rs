@@ -89,11 +89,7 @@ fn carry_out<N: Node>(world: &mut impl Engine<N>, fault: &Fault, victims: Vec<No
 }
 
 /// What only the kernel can do.
-fn carry_out_in_kernel<N: Node>(
-    world: &mut World<N>,
-    fault: &Fault,
-    victims: Vec<NodeId>,
-) -> Undo {
+fn carry_out_in_kernel<N: Node>(world: &mut World<N>, fault: &Fault, victims: Vec<NodeId>) -> Undo {
     match fault {
         Fault::Partition { .. }
         | Fault::Crash { .. }

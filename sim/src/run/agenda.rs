@@ -111,6 +111,8 @@ impl FaultAgenda {
                 lasting,
                 mut fault,
             } = injection;
+            // An engine may come a little late; what is written down, and replayed, is when it was to be.
+            let begun = Time::ZERO + at.0;
             self.keep_within_budget(&mut fault);
             let Some((fault, undo)) = fault::inject(world, fault) else {
                 continue;
@@ -129,18 +131,18 @@ impl FaultAgenda {
                     ..
                 } => Some(Flap {
                     every: every.0,
-                    next: now + every.0,
+                    next: begun + every.0,
                     gone: false,
                     in_flight: *in_flight,
                 }),
                 _ => None,
             };
             self.in_force.push(InForce {
-                until: now + lasting.0,
+                until: begun + lasting.0,
                 undo,
                 place: self.injected.len(),
                 flap,
-                behind: until_behind.map(|(node, far)| (node, far, now + LOOK_EVERY)),
+                behind: until_behind.map(|(node, far)| (node, far, begun + LOOK_EVERY)),
             });
             self.injected.push(Injection { at, lasting, fault });
         }
@@ -175,14 +177,15 @@ impl FaultAgenda {
             if *next > now {
                 continue;
             }
-            *next = now + LOOK_EVERY;
+            let looked = *next;
+            *next = looked + LOOK_EVERY;
             // Of a node that is down nobody knows how far it is.
             let Some(own) = progress(*node) else {
                 continue;
             };
             if ahead.unwrap_or(0) >= own.saturating_add(*far) {
                 let injected = &mut self.injected[fault.place];
-                injected.lasting = Span(now.since(Time::ZERO + injected.at.0));
+                injected.lasting = Span(looked.since(Time::ZERO + injected.at.0));
                 fault.until = now;
             }
         }
@@ -192,7 +195,7 @@ impl FaultAgenda {
         let now = world.now();
         match &mut self.source {
             FaultSource::Drawn(nemesis) => {
-                nemesis.next_at().filter(|&at| at <= now)?;
+                let at = nemesis.next_at().filter(|&at| at <= now)?;
                 let facts: Vec<Fact> = self.servers.iter().map(|&id| fact(world, id)).collect();
                 let targets = Targets {
                     servers: &self.servers,
@@ -200,7 +203,7 @@ impl FaultAgenda {
                     leader: P::leader(world.cluster()),
                     facts: &facts,
                 };
-                nemesis.draw(now, targets)
+                nemesis.draw(at, targets)
             }
             FaultSource::Scheduled(schedule) => {
                 schedule

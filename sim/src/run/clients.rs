@@ -112,7 +112,10 @@ impl<'a, P: Protocol> Clients<'a, P> {
             let all_begun = self.all_begun();
             let process = self.process(index);
             let client = &mut self.all[index];
-            if all_begun || client.busy || client.next.is_none_or(|next| next > now) {
+            let Some(due) = client.next.filter(|&next| next <= now) else {
+                continue;
+            };
+            if all_begun || client.busy {
                 continue;
             }
             if world.cluster().status(client.node) == Status::Down {
@@ -126,7 +129,7 @@ impl<'a, P: Protocol> Clients<'a, P> {
             client.begun += 1;
             client.busy = true;
             client.previous = Some((op.clone(), None));
-            let at = Span(now.since(Time::ZERO));
+            let at = Span(due.since(Time::ZERO));
             self.begun.push(Request {
                 at,
                 client: index as u32,
@@ -137,7 +140,12 @@ impl<'a, P: Protocol> Clients<'a, P> {
     }
 
     /// Begins an operation that is not part of the workload, if the client is free and its node is not down.
-    pub(super) fn begin(&mut self, world: &mut impl Engine<P::Node>, index: usize, op: OpOf<P>) -> bool {
+    pub(super) fn begin(
+        &mut self,
+        world: &mut impl Engine<P::Node>,
+        index: usize,
+        op: OpOf<P>,
+    ) -> bool {
         let process = self.process(index);
         let client = &mut self.all[index];
         if client.busy || world.cluster().status(client.node) == Status::Down {
