@@ -62,7 +62,7 @@ impl<const WRITE_BACK: bool> Protocol for Tested<WRITE_BACK> {
         rng: &mut Rng,
     ) -> Op {
         // No value is written twice, so that a read tells which write it saw.
-        if rng.below(3) == 0 {
+        if rng.below(16) == 0 {
             Op::Write(nth.cast_signed())
         } else {
             Op::Read

@@ -14,6 +14,12 @@ pub struct Digest {
     chain: u64,
 }
 
+impl Default for Digest {
+    fn default() -> Digest {
+        Digest::new()
+    }
+}
+
 impl Digest {
     /// Of nothing yet.
     pub fn new() -> Digest {
