@@ -2,8 +2,12 @@
 
 use crate::protocols::{Bully, Coordination, RaftKv, Registry, Service};
 use splitbrain::case::{Case, ProtocolEntry};
-use splitbrain::replay::{self, Replay, ReplayError};
+#[cfg(all(feature = "madsim", madsim))]
+use splitbrain::protocol::Protocol;
+use splitbrain::replay::{self, Replay, ReplayError, ReplayOf};
 use splitbrain::scenario::{self, ScenarioError};
+#[cfg(all(feature = "madsim", madsim))]
+use splitbrain_madsim::Madsim;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -17,6 +21,16 @@ pub const PROTOCOLS: [ProtocolEntry; 5] = [
     ProtocolEntry::of::<Service>(),
     ProtocolEntry::of::<Coordination>(),
 ];
+
+/// Those among them that can run under another engine than the kernel, if this was built with one.
+#[cfg(all(feature = "madsim", madsim))]
+pub const ON_OTHER_ENGINES: &[ProtocolEntry] = &[
+    ProtocolEntry::on::<Bully, Madsim<<Bully as Protocol>::Node>>(),
+    ProtocolEntry::on::<RaftKv, Madsim<<RaftKv as Protocol>::Node>>(),
+];
+/// Those among them that can run under another engine than the kernel, if this was built with one.
+#[cfg(not(all(feature = "madsim", madsim)))]
+pub const ON_OTHER_ENGINES: &[ProtocolEntry] = &[];
 
 /// The scenario files of this folder, by name, in order.
 static SCENARIOS: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/scenarios.rs"));
@@ -53,6 +67,22 @@ pub enum CatalogError {
         /// Those there are.
         known: Vec<&'static str>,
     },
+    /// An engine does not run the protocol of a file.
+    #[error("{}: {engine} does not run {protocol}{}", file.display(), if known.is_empty() {
+        ": it is not built in, expected kernel".to_owned()
+    } else {
+        format!(": expected a scenario of {}", known.join(", "))
+    })]
+    NotOnEngine {
+        /// The file.
+        file: PathBuf,
+        /// As given.
+        engine: String,
+        /// Of the file.
+        protocol: String,
+        /// Those that it runs.
+        known: Vec<&'static str>,
+    },
     /// A scenario that cannot be run.
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
@@ -74,8 +104,20 @@ pub fn catalog() -> Result<Vec<Box<dyn Case>>, CatalogError> {
 /// # Errors
 /// What is wrong with the name or the file, with its line.
 pub fn load(name: &str, sets: &[String]) -> Result<Box<dyn Case>, CatalogError> {
+    load_on(KERNEL, name, sets)
+}
+
+/// The engine that runs every protocol.
+pub const KERNEL: &str = "kernel";
+
+/// The same, to be run by another engine.
+///
+/// # Errors
+/// What is wrong with the name or the file, or what the engine cannot do.
+pub fn load_on(engine: &str, name: &str, sets: &[String]) -> Result<Box<dyn Case>, CatalogError> {
     if let Some((name, text)) = SCENARIOS.iter().find(|(known, _)| *known == name) {
         return load_text(
+            engine,
             name,
             text,
             Path::new(&format!("scenarios/{name}.toml")),
@@ -93,7 +135,7 @@ pub fn load(name: &str, sets: &[String]) -> Result<Box<dyn Case>, CatalogError> 
         file: file.to_owned(),
         source,
     })?;
-    scenario_from_bytes(bytes, file, sets)
+    from_bytes(engine, bytes, file, sets)
 }
 
 /// A scenario from what its file holds, with `key=value` overrides.
@@ -105,6 +147,15 @@ pub fn scenario_from_bytes(
     file: &Path,
     sets: &[String],
 ) -> Result<Box<dyn Case>, CatalogError> {
+    from_bytes(KERNEL, bytes, file, sets)
+}
+
+fn from_bytes(
+    engine: &str,
+    bytes: Vec<u8>,
+    file: &Path,
+    sets: &[String],
+) -> Result<Box<dyn Case>, CatalogError> {
     let text = utf8(bytes).map_err(|line| ScenarioError::Wrong {
         file: file.to_owned(),
         line: Some(line),
@@ -112,17 +163,19 @@ pub fn scenario_from_bytes(
     })?;
     // The whole path, so that failures of files of the same name do not overwrite each other.
     let name = file.with_extension("").to_string_lossy().into_owned();
-    load_text(name.trim_start_matches(['.', '/']), &text, file, sets)
+    let name = name.trim_start_matches(['.', '/']);
+    load_text(engine, name, &text, file, sets)
 }
 
 fn load_text(
+    engine: &str,
     name: &str,
     text: &str,
     file: &Path,
     sets: &[String],
 ) -> Result<Box<dyn Case>, CatalogError> {
     let head = scenario::head(text, file)?;
-    let entry = entry(&head.protocol, file, Some(head.protocol_line))?;
+    let entry = entry(engine, &head.protocol, file, Some(head.protocol_line))?;
     Ok(entry.load(name, text, file, sets)?)
 }
 
@@ -152,24 +205,37 @@ fn utf8(bytes: Vec<u8>) -> Result<String, usize> {
 }
 
 fn entry(
+    engine: &str,
     protocol: &str,
     file: &Path,
     line: Option<usize>,
 ) -> Result<&'static ProtocolEntry, CatalogError> {
-    PROTOCOLS
-        .iter()
-        .find(|entry| entry.name == protocol)
-        .ok_or_else(|| CatalogError::NoSuchProtocol {
+    let everywhere = PROTOCOLS.iter().find(|entry| entry.name == protocol);
+    if engine != KERNEL && everywhere.is_some() {
+        let on_it = || {
+            ON_OTHER_ENGINES
+                .iter()
+                .filter(|entry| entry.engine == engine)
+        };
+        let entry = on_it().find(|entry| entry.name == protocol);
+        return entry.ok_or_else(|| CatalogError::NotOnEngine {
             file: file.to_owned(),
-            line,
-            // As a literal, and not all of it: it is shown on one line.
-            protocol: protocol
-                .chars()
-                .take(100)
-                .flat_map(char::escape_debug)
-                .collect(),
-            known: PROTOCOLS.iter().map(|entry| entry.name).collect(),
-        })
+            engine: engine.to_owned(),
+            protocol: protocol.to_owned(),
+            known: on_it().map(|entry| entry.name).collect(),
+        });
+    }
+    everywhere.ok_or_else(|| CatalogError::NoSuchProtocol {
+        file: file.to_owned(),
+        line,
+        // As a literal, and not all of it: it is shown on one line.
+        protocol: protocol
+            .chars()
+            .take(100)
+            .flat_map(char::escape_debug)
+            .collect(),
+        known: PROTOCOLS.iter().map(|entry| entry.name).collect(),
+    })
 }
 
 /// A replay file, or the folder that holds one.
@@ -202,8 +268,9 @@ pub fn replay_from_bytes(
         line: Some(line),
         message: "not UTF-8: expected a replay file".to_owned(),
     })?;
-    let protocol = replay::protocol_of(&text, file)?;
-    Ok(entry(&protocol, file, None)?.load_replay(&text, file)?)
+    let ReplayOf { protocol, engine } = replay::head(&text, file)?;
+    let entry = entry(&engine, &protocol, file, None)?;
+    Ok(entry.load_replay(&text, file)?)
 }
 
 /// The name of the catalog that shares the most with what was typed, if that is at least half of it.

@@ -6,7 +6,7 @@ pub mod cli;
 mod protocols;
 
 pub use catalog::{
-    CatalogError, NAMES, PROTOCOLS, catalog, load, load_replay, replay_from_bytes,
-    scenario_from_bytes,
+    CatalogError, KERNEL, NAMES, ON_OTHER_ENGINES, PROTOCOLS, catalog, load, load_on, load_replay,
+    replay_from_bytes, scenario_from_bytes,
 };
 pub use protocols::{Bully, Coordination, RaftKv, Registry, Service};

@@ -38,7 +38,7 @@ pub(super) struct Arguments {
     /// Threads; by default one for each core
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
-    /// What runs the nodes: only `kernel`, so far
+    /// What runs the nodes: `kernel`, or `madsim`, which can do less and is slower
     #[arg(long, default_value = "kernel", value_parser = parse_engine)]
     engine: String,
     /// Override a value of the scenario, as in network.loss=1/10
@@ -79,7 +79,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Status> {
     let cases = arguments
         .scenarios
         .iter()
-        .map(|name| catalog::load(name, &arguments.sets))
+        .map(|name| catalog::load_on(&arguments.engine, name, &arguments.sets))
         .collect::<Result<Vec<_>, _>>()?;
     let stop = stop_on_interrupt()?;
     let mut status = Status::Valid;

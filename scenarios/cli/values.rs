@@ -1,14 +1,23 @@
 //! The values of options, as people type them.
 
+use crate::catalog::{KERNEL, ON_OTHER_ENGINES};
 use splitbrain::Seed;
 use std::ops::Range;
 use std::time::Duration;
 
 pub(super) fn parse_engine(text: &str) -> Result<String, String> {
-    match text {
-        "kernel" => Ok(text.to_owned()),
-        "madsim" => Err("nodes do not run under madsim yet: expected kernel".to_owned()),
-        _ => Err("expected kernel".to_owned()),
+    let mut known = vec![KERNEL];
+    known.extend(ON_OTHER_ENGINES.iter().map(|entry| entry.engine));
+    known.dedup();
+    if known.contains(&text) {
+        Ok(text.to_owned())
+    } else if text == "madsim" {
+        Err(
+            "built without madsim (feature `madsim`, and `--cfg madsim`): expected kernel"
+                .to_owned(),
+        )
+    } else {
+        Err(format!("expected {}", known.join(" or ")))
     }
 }
 

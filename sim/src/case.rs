@@ -1,8 +1,9 @@
 //! A scenario of any protocol, ready to run: what campaigns, replays and the command line work with.
 
 use crate::Injection;
+use crate::engine::{Engine, Wanted};
 use crate::panics;
-use crate::protocol::{Contradiction, Given, OpOf, Protocol};
+use crate::protocol::{Contradiction, Given, OpOf, Protocol, WorldOf};
 use crate::replay::{self, Replay, ReplayError};
 use crate::run::{self, Finding, HARNESS_PROPERTIES, Request, Script, Verdict};
 use crate::scenario::{
@@ -14,7 +15,7 @@ use crate::world::{Point, Stats, Trace, TraceDetail, probes};
 use serde::Deserialize as _;
 use serde_json::Value;
 use splitbrain_core::{Node as _, NodeId, Seed, Time};
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::marker::PhantomData;
 use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
@@ -89,6 +90,8 @@ pub trait Case: Debug + Send + Sync {
     fn name(&self) -> &str;
     /// What happens in it.
     fn summary(&self) -> &str;
+    /// The [engine](Engine) that runs it.
+    fn engine(&self) -> &'static str;
     /// What a test expects of it.
     fn expect(&self) -> &Expect;
     /// Every probe: those of the protocol, then those of the kernel.
@@ -125,6 +128,8 @@ pub trait Case: Debug + Send + Sync {
 pub struct ProtocolEntry {
     /// Its name in scenarios.
     pub name: &'static str,
+    /// The [engine](Engine) that runs its scenarios.
+    pub engine: &'static str,
     from_toml: FromToml,
     from_replay: FromReplay,
 }
@@ -135,12 +140,18 @@ type FromToml = fn(&str, &str, &Path, &[String]) -> Result<Box<dyn Case>, Scenar
 type FromReplay = fn(&str, &Path) -> Result<(Box<dyn Case>, Replay), ReplayError>;
 
 impl ProtocolEntry {
-    /// The entry of a protocol.
+    /// The entry of a protocol that the kernel runs.
     pub const fn of<P: Protocol>() -> ProtocolEntry {
+        ProtocolEntry::on::<P, WorldOf<P>>()
+    }
+
+    /// The entry of a protocol that another engine runs.
+    pub const fn on<P: Protocol, E: Engine<P::Node> + 'static>() -> ProtocolEntry {
         ProtocolEntry {
             name: P::NAME,
-            from_toml: Prepared::<P>::from_toml,
-            from_replay: Prepared::<P>::from_replay,
+            engine: E::NAME,
+            from_toml: Prepared::<P, E>::from_toml,
+            from_replay: Prepared::<P, E>::from_replay,
         }
     }
 
@@ -171,16 +182,26 @@ impl ProtocolEntry {
     }
 }
 
-#[derive(Debug)]
-struct Prepared<P: Protocol> {
+struct Prepared<P: Protocol, E> {
     name: String,
     scenario: ScenarioOf<P::Settings>,
     /// Every combination of what the scenario leaves to the seed; nothing if it leaves nothing.
     combinations: Vec<ScenarioOf<P::Settings>>,
-    protocol: PhantomData<P>,
+    /// What runs it, of which there is one for each run.
+    on: PhantomData<fn(P) -> E>,
 }
 
-impl<P: Protocol> Prepared<P> {
+// Not derived: nobody need be able to show the engine.
+impl<P: Protocol, E> Debug for Prepared<P, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Prepared { name, scenario, .. } = self;
+        let mut shown = f.debug_struct("Prepared");
+        shown.field("name", name).field("scenario", scenario);
+        shown.finish_non_exhaustive()
+    }
+}
+
+impl<P: Protocol, E: Engine<P::Node> + 'static> Prepared<P, E> {
     /// The scenario as this seed draws it, and in words what it drew.
     fn as_drawn(&self, seed: Seed) -> (&ScenarioOf<P::Settings>, Option<String>) {
         if self.combinations.is_empty() {
@@ -200,12 +221,12 @@ impl<P: Protocol> Prepared<P> {
         let Loaded {
             scenario,
             combinations,
-        } = scenario::from_toml(text, file, sets, check_with_protocol::<P>)?;
-        Ok(Box::new(Prepared::<P> {
+        } = scenario::from_toml(text, file, sets, check_with_protocol::<P, E>)?;
+        Ok(Box::new(Prepared::<P, E> {
             name: name.to_owned(),
             scenario,
             combinations,
-            protocol: PhantomData,
+            on: PhantomData,
         }))
     }
 
@@ -221,14 +242,22 @@ impl<P: Protocol> Prepared<P> {
             let what = "a replay draws nothing: what the seed drew is said where it belongs";
             return Err(wrong(scenario::Invalid::new(&["draw"], what)));
         }
-        check_with_protocol::<P>(&scenario).map_err(wrong)?;
+        check_with_protocol::<P, E>(&scenario).map_err(wrong)?;
+        for injection in replay.script.faults.iter().flatten() {
+            let refused = E::refuse(Wanted::Fault(injection.fault.kind()));
+            refused.map_err(|why| ReplayError::Wrong {
+                file: file.to_owned(),
+                line: None,
+                message: format!("faults: {} {why}", E::NAME),
+            })?;
+        }
         let name = replay.scenario.clone();
         Ok((
-            Box::new(Prepared::<P> {
+            Box::new(Prepared::<P, E> {
                 name,
                 scenario,
                 combinations: Vec::new(),
-                protocol: PhantomData,
+                on: PhantomData,
             }),
             replay,
         ))
@@ -236,9 +265,10 @@ impl<P: Protocol> Prepared<P> {
 }
 
 /// Finds what only the protocol can know to be wrong.
-fn check_with_protocol<P: Protocol>(
+fn check_with_protocol<P: Protocol, E: Engine<P::Node>>(
     scenario: &ScenarioOf<P::Settings>,
 ) -> Result<(), scenario::Invalid> {
+    check_with_engine::<P, E>(scenario)?;
     let given = Given::from(scenario);
     validate_mix::<P>(&scenario.workload)?;
     P::validate(given).map_err(|what| {
@@ -337,6 +367,30 @@ fn check_with_protocol<P: Protocol>(
     Ok(())
 }
 
+/// Finds what the engine cannot do.
+fn check_with_engine<P: Protocol, E: Engine<P::Node>>(
+    scenario: &ScenarioOf<P::Settings>,
+) -> Result<(), scenario::Invalid> {
+    let refuse = |path: &[&str], what| {
+        let refused = E::refuse(what);
+        refused.map_err(|why| scenario::Invalid::new(path, format!("{} {why}", E::NAME)))
+    };
+    refuse(&["network"], Wanted::Network(&scenario.network))?;
+    for (index, spec) in scenario.nemesis.iter().enumerate() {
+        for kind in spec.fault.as_slice() {
+            let path = ["nemesis", &index.to_string(), "fault"];
+            refuse(&path, Wanted::Fault(kind.name()))?;
+        }
+    }
+    for (index, probe) in scenario.require.probes.iter().enumerate() {
+        if !P::Node::PROBES.contains(&probe.as_str()) {
+            let path = ["require", "probes", &index.to_string()];
+            refuse(&path, Wanted::KernelProbe(probe))?;
+        }
+    }
+    Ok(())
+}
+
 /// A workload may ask for the special operations that the protocol knows.
 fn validate_mix<P: Protocol>(workload: &WorkloadSpec) -> Result<(), scenario::Invalid> {
     let Some(name) = workload.mix.names().find(|name| !P::MIX.contains(name)) else {
@@ -372,13 +426,17 @@ fn typed<P: Protocol>(script: &Script<Value>) -> Script<OpOf<P>> {
     }
 }
 
-impl<P: Protocol> Case for Prepared<P> {
+impl<P: Protocol, E: Engine<P::Node> + 'static> Case for Prepared<P, E> {
     fn name(&self) -> &str {
         &self.name
     }
 
     fn summary(&self) -> &str {
         &self.scenario.summary
+    }
+
+    fn engine(&self) -> &'static str {
+        E::NAME
     }
 
     fn expect(&self) -> &Expect {
@@ -428,11 +486,11 @@ impl<P: Protocol> Case for Prepared<P> {
 
     fn changed(&self, change: &Change) -> Option<Box<dyn Case>> {
         if let Change::AsDrawn(seed) = change {
-            return Some(Box::new(Prepared::<P> {
+            return Some(Box::new(Prepared::<P, E> {
                 name: self.name.clone(),
                 scenario: self.as_drawn(*seed).0.clone(),
                 combinations: Vec::new(),
-                protocol: PhantomData,
+                on: PhantomData,
             }));
         }
         // Whoever changes a case decides first what of it is drawn.
@@ -484,20 +542,32 @@ impl<P: Protocol> Case for Prepared<P> {
                 }
             }
         };
-        if !simpler || check_with_protocol::<P>(&scenario).is_err() {
+        if !simpler || check_with_protocol::<P, E>(&scenario).is_err() {
             return None;
         }
-        Some(Box::new(Prepared::<P> {
+        Some(Box::new(Prepared::<P, E> {
             name: self.name.clone(),
             scenario,
             combinations: Vec::new(),
-            protocol: PhantomData,
+            on: PhantomData,
         }))
     }
 
     fn run(&self, seed: Seed, script: &Script<Value>, trace: Option<TraceDetail>) -> Report {
+        E::isolated(|| self.report(seed, script, trace))
+    }
+
+    fn replay_json(&self, report: &Report, finding: &Finding) -> Result<String, ReplayError> {
+        let (scenario, _) = self.as_drawn(report.seed);
+        replay::to_json(&self.name, E::NAME, scenario, report, finding)
+    }
+}
+
+impl<P: Protocol, E: Engine<P::Node> + 'static> Prepared<P, E> {
+    fn report(&self, seed: Seed, script: &Script<Value>, trace: Option<TraceDetail>) -> Report {
         let (scenario, drew) = self.as_drawn(seed);
-        match panics::catch(|| run::run::<P>(scenario, seed, &typed::<P>(script), trace)) {
+        let script = typed::<P>(script);
+        match panics::catch(|| run::run_on::<P, E>(scenario, seed, &script, trace)) {
             Ok(run) => {
                 let mut history = Vec::new();
                 // Writing to memory cannot fail.
@@ -554,10 +624,5 @@ impl<P: Protocol> Case for Prepared<P> {
                 history_jsonl: None,
             },
         }
-    }
-
-    fn replay_json(&self, report: &Report, finding: &Finding) -> Result<String, ReplayError> {
-        let (scenario, _) = self.as_drawn(report.seed);
-        replay::to_json(&self.name, scenario, report, finding)
     }
 }

@@ -11,6 +11,7 @@
 
 pub mod campaign;
 pub mod case;
+pub mod engine;
 mod fault;
 mod nemesis;
 mod network;

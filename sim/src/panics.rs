@@ -13,7 +13,10 @@ thread_local! {
 /// Runs `work`; if it panics, returns the message and the place in the source, and prints nothing.
 ///
 /// What `work` changes may be left half changed: the caller must only look at what it knows to be whole.
-pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+///
+/// # Errors
+/// The message and the place, if it panics.
+pub fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     install_hook();
     let outer = CATCHING.replace(Some(String::new()));
     let result = panic::catch_unwind(AssertUnwindSafe(work));

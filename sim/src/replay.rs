@@ -13,6 +13,9 @@ use splitbrain_core::Seed;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
+/// What has run whatever a file does not say otherwise of.
+const KERNEL: &str = "kernel";
+
 /// The version of the format. A file of another version is refused, not guessed at.
 const FORMAT: u32 = 1;
 
@@ -72,6 +75,9 @@ struct File<S> {
     format: u32,
     version: String,
     name: String,
+    /// Without this, the kernel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    engine: Option<String>,
     seed: Seed,
     digest: Hex,
     finding: Finding,
@@ -89,6 +95,7 @@ struct Format {
 /// Only what tells which protocol's settings to expect.
 #[derive(Deserialize)]
 struct Head {
+    engine: Option<String>,
     scenario: HeadScenario,
 }
 
@@ -121,6 +128,7 @@ impl TryFrom<String> for Hex {
 
 pub(crate) fn to_json<S: Clone + Serialize>(
     name: &str,
+    engine: &str,
     scenario: &ScenarioOf<S>,
     report: &Report,
     finding: &Finding,
@@ -139,6 +147,7 @@ pub(crate) fn to_json<S: Clone + Serialize>(
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         name: name.to_owned(),
+        engine: (engine != KERNEL).then(|| engine.to_owned()),
         seed: report.seed,
         digest: Hex(report.digest),
         finding: finding.clone(),
@@ -166,11 +175,20 @@ pub(crate) fn json_error(error: &serde_json::Error) -> (Option<usize>, String) {
     (line, one_line(text.strip_suffix(&place).unwrap_or(&text)))
 }
 
-/// Which protocol a replay file is of.
+/// What a replay file is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplayOf {
+    /// The protocol, by its name in scenarios.
+    pub protocol: String,
+    /// The [engine](crate::engine::Engine) that ran it, by its name.
+    pub engine: String,
+}
+
+/// Which protocol a replay file is of, and which engine ran it.
 ///
 /// # Errors
 /// Text that is not JSON, not a replay file, or one of another format.
-pub fn protocol_of(text: &str, file: &Path) -> Result<String, ReplayError> {
+pub fn head(text: &str, file: &Path) -> Result<ReplayOf, ReplayError> {
     let Format { format } = serde_json::from_str(text).map_err(|error| {
         let mut error = wrong(file, &error);
         if let ReplayError::Wrong { message, .. } = &mut error {
@@ -186,7 +204,10 @@ pub fn protocol_of(text: &str, file: &Path) -> Result<String, ReplayError> {
         });
     }
     let head: Head = serde_json::from_str(text).map_err(|error| wrong(file, &error))?;
-    Ok(head.scenario.protocol)
+    Ok(ReplayOf {
+        protocol: head.scenario.protocol,
+        engine: head.engine.unwrap_or_else(|| KERNEL.to_owned()),
+    })
 }
 
 pub(crate) fn parse<P: Protocol>(

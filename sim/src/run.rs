@@ -8,9 +8,10 @@ mod verdict;
 pub(crate) use phases::HARNESS_PROPERTIES;
 pub use verdict::{Finding, Unknown, Verdict};
 
+use crate::engine::Engine;
 use crate::fault::Injection;
 use crate::nemesis::Nemesis;
-use crate::protocol::{Contradiction, HistoryOf, OpOf, Protocol};
+use crate::protocol::{Contradiction, HistoryOf, OpOf, Protocol, WorldOf};
 use crate::scenario::ScenarioOf;
 use crate::span::Span;
 use crate::world::{Stats, Trace, TraceDetail};
@@ -104,14 +105,24 @@ pub struct Run<P: Protocol> {
 /// The budget of the history checker, in steps, for one run.
 pub(crate) const CHECK_BUDGET_STEPS: u64 = 5_000_000;
 
-/// Runs one seed of a scenario. The result depends on the arguments only; `trace` changes nothing but the trace.
+/// Runs one seed of a scenario in the kernel. The result depends on the arguments only; `trace` changes nothing but the trace.
 pub fn run<P: Protocol>(
     scenario: &ScenarioOf<P::Settings>,
     seed: Seed,
     script: &Script<OpOf<P>>,
     trace: Option<TraceDetail>,
 ) -> Run<P> {
-    let mut run = phases::Running::<P>::new(scenario, seed, script);
+    run_on::<P, WorldOf<P>>(scenario, seed, script, trace)
+}
+
+/// The same in another engine.
+pub(crate) fn run_on<P: Protocol, E: Engine<P::Node>>(
+    scenario: &ScenarioOf<P::Settings>,
+    seed: Seed,
+    script: &Script<OpOf<P>>,
+    trace: Option<TraceDetail>,
+) -> Run<P> {
+    let mut run = phases::Running::<P, E>::new(scenario, seed, script);
     if let Some(detail) = trace {
         run.world.trace(detail);
     }

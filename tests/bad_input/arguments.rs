@@ -50,9 +50,8 @@ fn options() {
         (&["run", "raft/mixed", "bully/healthy", "--resume", "file"], &["--resume", "expected one scenario, and there are 2"]),
         (&["run", "raft/mixed", "--resume", "."], &[".: cannot be read: it is not a file"]),
         (&["run", "raft/mixed", "--resume", "no/such/file"], &["no/such/file: cannot be written"]),
-        // Planned, and not there yet: refused by name.
-        (&["run", "raft/mixed", "--engine", "madsim"], &["'madsim'", "--engine", "kernel"]),
-        (&["run", "raft/mixed", "--engine", "warp"], &["'warp'", "--engine", "kernel"]),
+        (&["run", "raft/mixed", "--engine", "warp"], &["'warp'", "--engine", "kernel or madsim"]),
+        (&["run", "raft/clog", "--engine", "madsim"], &["raft/clog.toml:", "madsim cannot do `clog`"]),
     ];
     for (arguments, expected) in refusals {
         assert_refused(here.path(), arguments, expected);

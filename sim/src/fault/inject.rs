@@ -1,6 +1,7 @@
 //! Doing a fault to a world, and undoing it.
 
 use super::{Fault, InFlight};
+use crate::engine::Engine;
 use crate::network::LinkSet;
 use crate::world::{FaultId, World};
 use splitbrain_core::{Node, NodeId, Status};
@@ -29,7 +30,10 @@ pub(crate) enum Undo {
 
 /// Does this to the world, now. Returns what was really done, and how to end it: a process that is down already is not
 /// crashed again, one that is not up is not paused. `None` if nothing is left to do.
-pub(crate) fn inject<N: Node>(world: &mut World<N>, mut fault: Fault) -> Option<(Fault, Undo)> {
+pub(crate) fn inject<N: Node>(
+    world: &mut impl Engine<N>,
+    mut fault: Fault,
+) -> Option<(Fault, Undo)> {
     let count = world.cluster().len();
     let feasible = |node: NodeId| match &fault {
         Fault::Crash { .. } => world.is_running_or_starting(node),
@@ -50,7 +54,8 @@ pub(crate) fn inject<N: Node>(world: &mut World<N>, mut fault: Fault) -> Option<
     Some((fault, undo))
 }
 
-fn carry_out<N: Node>(world: &mut World<N>, fault: &Fault, victims: Vec<NodeId>) -> Undo {
+/// What every engine can do.
+fn carry_out<N: Node>(world: &mut impl Engine<N>, fault: &Fault, victims: Vec<NodeId>) -> Undo {
     match fault {
         Fault::Partition {
             cuts, in_flight, ..
@@ -58,20 +63,11 @@ fn carry_out<N: Node>(world: &mut World<N>, fault: &Fault, victims: Vec<NodeId>)
             world.cut(cuts, *in_flight == InFlight::Cut);
             Undo::Mend(cuts.clone())
         }
-        Fault::Degrade { links, by } => {
-            Undo::End(world.degrade(links, *by), "links are as usual", victims)
-        }
-        Fault::Clog { links } => {
-            world.clog(links);
-            Undo::Unclog(links.clone())
-        }
         Fault::Crash { unsynced, .. } => {
-            let crash = |&node: &NodeId| world.crash_keeping(node, *unsynced);
-            victims.iter().for_each(crash);
+            for &node in &victims {
+                world.crash_keeping(node, *unsynced);
+            }
             hold_down(world, victims)
-        }
-        Fault::CrashAt { point, .. } => {
-            Undo::End(world.arm(&victims, point), "no longer to crash", victims)
         }
         Fault::Wipe { .. } => {
             for &node in &victims {
@@ -84,6 +80,30 @@ fn carry_out<N: Node>(world: &mut World<N>, fault: &Fault, victims: Vec<NodeId>)
                 world.pause(node);
             }
             Undo::Resume(with_incarnations(world, &victims))
+        }
+        _ => match world.kernel() {
+            Some(world) => carry_out_in_kernel(world, fault, victims),
+            None => panic!("a fault that the engine refuses is no part of a loaded case: {fault}"),
+        },
+    }
+}
+
+/// What only the kernel can do.
+fn carry_out_in_kernel<N: Node>(world: &mut World<N>, fault: &Fault, victims: Vec<NodeId>) -> Undo {
+    match fault {
+        Fault::Partition { .. }
+        | Fault::Crash { .. }
+        | Fault::Wipe { .. }
+        | Fault::Pause { .. } => carry_out(world, fault, victims),
+        Fault::Degrade { links, by } => {
+            Undo::End(world.degrade(links, *by), "links are as usual", victims)
+        }
+        Fault::Clog { links } => {
+            world.clog(links);
+            Undo::Unclog(links.clone())
+        }
+        Fault::CrashAt { point, .. } => {
+            Undo::End(world.arm(&victims, point), "no longer to crash", victims)
         }
         Fault::Slow { per_event, .. } => {
             let slow = |&node: &NodeId| world.slow_down(node, per_event.0, true);
@@ -133,14 +153,14 @@ fn nanoseconds(ms: i64) -> i64 {
     ms.saturating_mul(1_000_000)
 }
 
-fn hold_down<N: Node>(world: &mut World<N>, nodes: Vec<NodeId>) -> Undo {
+fn hold_down<N: Node>(world: &mut impl Engine<N>, nodes: Vec<NodeId>) -> Undo {
     for &node in &nodes {
         world.hold_down(node);
     }
     Undo::Restart(nodes)
 }
 
-fn with_incarnations<N: Node>(world: &World<N>, nodes: &[NodeId]) -> Vec<(NodeId, u32)> {
+fn with_incarnations<N: Node>(world: &impl Engine<N>, nodes: &[NodeId]) -> Vec<(NodeId, u32)> {
     nodes
         .iter()
         .map(|&node| (node, world.incarnation(node)))
@@ -148,20 +168,12 @@ fn with_incarnations<N: Node>(world: &World<N>, nodes: &[NodeId]) -> Vec<(NodeId
 }
 
 /// Ends a fault.
-pub(crate) fn undo<N: Node>(world: &mut World<N>, undo: &Undo) {
-    let say = |world: &mut World<N>, nodes: &[NodeId], words: &str| {
-        world.trace_fault(nodes, || words.to_owned());
-    };
+pub(crate) fn undo<N: Node>(world: &mut impl Engine<N>, undo: &Undo) {
     match undo {
         Undo::Mend(cuts) => {
             world.mend(cuts);
             let nodes: Vec<NodeId> = cuts.nodes().into_iter().collect();
             world.trace_fault(&nodes, || format!("partition heals: {cuts}"));
-        }
-        Undo::Unclog(links) => {
-            let nodes: Vec<NodeId> = links.nodes().into_iter().collect();
-            world.trace_fault(&nodes, || format!("unclog {}", links.describe()));
-            world.unclog(links);
         }
         Undo::Restart(nodes) => {
             for &node in nodes {
@@ -177,6 +189,26 @@ pub(crate) fn undo<N: Node>(world: &mut World<N>, undo: &Undo) {
                     world.trace_fault(&[node], || format!("resume {node}"));
                 }
             }
+        }
+        _ => {
+            // Whatever else there is to undo, the kernel has done.
+            if let Some(world) = world.kernel() {
+                undo_in_kernel(world, undo);
+            }
+        }
+    }
+}
+
+fn undo_in_kernel<N: Node>(world: &mut World<N>, undo: &Undo) {
+    let say = |world: &mut World<N>, nodes: &[NodeId], words: &str| {
+        world.trace_fault(nodes, || words.to_owned());
+    };
+    match undo {
+        Undo::Mend(_) | Undo::Restart(_) | Undo::Resume(_) | Undo::Never => {}
+        Undo::Unclog(links) => {
+            let nodes: Vec<NodeId> = links.nodes().into_iter().collect();
+            world.trace_fault(&nodes, || format!("unclog {}", links.describe()));
+            world.unclog(links);
         }
         Undo::End(fault, words, nodes) => {
             world.end(*fault);
@@ -216,12 +248,11 @@ pub(crate) fn undo<N: Node>(world: &mut World<N>, undo: &Undo) {
             say(world, nodes, "there is room on the disk");
             restart_halted(world, nodes);
         }
-        Undo::Never => {}
     }
 }
 
 /// Starts processes that have ended themselves: somebody has looked after the cause, as far as there is a remedy.
-pub(crate) fn restart_halted<N: Node>(world: &mut World<N>, nodes: &[NodeId]) {
+pub(crate) fn restart_halted<N: Node>(world: &mut impl Engine<N>, nodes: &[NodeId]) {
     for &node in nodes {
         world.restart_halted(node);
     }

@@ -106,7 +106,7 @@ impl fmt::Display for Latency {
 
 /// A [`Latency`] made ready for drawing.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Delays {
+pub struct Delays {
     min_ns: u64,
     width_ns: u64,
     tail: Ratio,
@@ -114,7 +114,8 @@ pub(crate) struct Delays {
 }
 
 impl Delays {
-    pub(crate) fn new(latency: &Latency) -> Delays {
+    /// Of this latency.
+    pub fn new(latency: &Latency) -> Delays {
         let min_ns = nanos(latency.min.0);
         let width_ns = nanos(latency.mean.0)
             .saturating_sub(min_ns)
@@ -129,7 +130,7 @@ impl Delays {
 
     /// The delay in nanoseconds that a uniformly drawn number stands for.
     #[inline]
-    pub(crate) fn draw(&self, draw: u64) -> u64 {
+    pub fn draw(&self, draw: u64) -> u64 {
         if !self.tail.is_never() && self.tail.hits(derive(draw, 1)) {
             return self.draw_tail(derive(draw, 2));
         }

@@ -8,8 +8,8 @@ mod links;
 mod partition;
 mod special;
 
-pub use latency::Latency;
-pub(crate) use latency::{Delays, derive};
+pub(crate) use latency::derive;
+pub use latency::{Delays, Latency};
 pub use links::{Direction, LinkSet};
 pub use partition::{Shape, Topology};
 use special::Special;

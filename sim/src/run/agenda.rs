@@ -1,12 +1,12 @@
 //! What the harness itself does to the world: faults begin and end.
 
+use crate::engine::Engine;
 use crate::fault;
 use crate::fault::{Fault, InFlight, Injection, Undo};
 use crate::nemesis::{Drawn, Fact, Targets};
-use crate::protocol::{Protocol, WorldOf};
+use crate::protocol::Protocol;
 use crate::run::FaultSource;
 use crate::span::Span;
-use crate::world::World;
 use splitbrain_core::{Node, NodeId, Status, Time};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -92,7 +92,7 @@ impl FaultAgenda {
     }
 
     /// Does what is due now: ends first, so that a fault may follow another at the same instant.
-    pub(super) fn act<P: Protocol>(&mut self, world: &mut WorldOf<P>) {
+    pub(super) fn act<P: Protocol>(&mut self, world: &mut impl Engine<P::Node>) {
         let now = world.now();
         self.look_who_is_behind::<P>(world);
         for over in self.in_force.extract_if(.., |fault| fault.until <= now) {
@@ -111,6 +111,8 @@ impl FaultAgenda {
                 lasting,
                 mut fault,
             } = injection;
+            // An engine may come a little late; what is written down, and replayed, is when it was to be.
+            let begun = Time::ZERO + at.0;
             self.keep_within_budget(&mut fault);
             let Some((fault, undo)) = fault::inject(world, fault) else {
                 continue;
@@ -129,18 +131,18 @@ impl FaultAgenda {
                     ..
                 } => Some(Flap {
                     every: every.0,
-                    next: now + every.0,
+                    next: begun + every.0,
                     gone: false,
                     in_flight: *in_flight,
                 }),
                 _ => None,
             };
             self.in_force.push(InForce {
-                until: now + lasting.0,
+                until: begun + lasting.0,
                 undo,
                 place: self.injected.len(),
                 flap,
-                behind: until_behind.map(|(node, far)| (node, far, now + LOOK_EVERY)),
+                behind: until_behind.map(|(node, far)| (node, far, begun + LOOK_EVERY)),
             });
             self.injected.push(Injection { at, lasting, fault });
         }
@@ -164,7 +166,7 @@ impl FaultAgenda {
     }
 
     /// Ends faults whose node is far enough behind, and writes down how long that took: what is replayed is a time.
-    fn look_who_is_behind<P: Protocol>(&mut self, world: &WorldOf<P>) {
+    fn look_who_is_behind<P: Protocol>(&mut self, world: &impl Engine<P::Node>) {
         let now = world.now();
         let progress = |id: NodeId| world.cluster().node(id).map(P::Node::progress);
         let ahead = self.servers.iter().filter_map(|&id| progress(id)).max();
@@ -175,24 +177,25 @@ impl FaultAgenda {
             if *next > now {
                 continue;
             }
-            *next = now + LOOK_EVERY;
+            let looked = *next;
+            *next = looked + LOOK_EVERY;
             // Of a node that is down nobody knows how far it is.
             let Some(own) = progress(*node) else {
                 continue;
             };
             if ahead.unwrap_or(0) >= own.saturating_add(*far) {
                 let injected = &mut self.injected[fault.place];
-                injected.lasting = Span(now.since(Time::ZERO + injected.at.0));
+                injected.lasting = Span(looked.since(Time::ZERO + injected.at.0));
                 fault.until = now;
             }
         }
     }
 
-    fn due<P: Protocol>(&mut self, world: &WorldOf<P>) -> Option<Drawn> {
+    fn due<P: Protocol>(&mut self, world: &impl Engine<P::Node>) -> Option<Drawn> {
         let now = world.now();
         match &mut self.source {
             FaultSource::Drawn(nemesis) => {
-                nemesis.next_at().filter(|&at| at <= now)?;
+                let at = nemesis.next_at().filter(|&at| at <= now)?;
                 let facts: Vec<Fact> = self.servers.iter().map(|&id| fact(world, id)).collect();
                 let targets = Targets {
                     servers: &self.servers,
@@ -200,7 +203,7 @@ impl FaultAgenda {
                     leader: P::leader(world.cluster()),
                     facts: &facts,
                 };
-                nemesis.draw(now, targets)
+                nemesis.draw(at, targets)
             }
             FaultSource::Scheduled(schedule) => {
                 schedule
@@ -216,7 +219,7 @@ impl FaultAgenda {
     }
 
     /// Ends everything, whenever it was to end, and starts whatever has ended itself.
-    pub(super) fn heal<P: Protocol>(&mut self, world: &mut WorldOf<P>) {
+    pub(super) fn heal<P: Protocol>(&mut self, world: &mut impl Engine<P::Node>) {
         for over in self.in_force.drain(..) {
             over.end(world);
         }
@@ -226,14 +229,14 @@ impl FaultAgenda {
 }
 
 impl InForce {
-    fn end<N: Node>(&self, world: &mut World<N>) {
+    fn end<N: Node>(&self, world: &mut impl Engine<N>) {
         if !self.flap.is_some_and(|flap| flap.gone) {
             fault::undo(world, &self.undo);
         }
     }
 
     /// Lets it come or go, if that is due.
-    fn flap<N: Node>(&mut self, world: &mut World<N>) {
+    fn flap<N: Node>(&mut self, world: &mut impl Engine<N>) {
         let (Some(flap), Undo::Mend(cuts)) = (&mut self.flap, &self.undo) else {
             return;
         };
@@ -249,7 +252,7 @@ impl InForce {
     }
 }
 
-fn fact<N: Node>(world: &World<N>, node: NodeId) -> Fact {
+fn fact<N: Node>(world: &impl Engine<N>, node: NodeId) -> Fact {
     let cluster = world.cluster();
     let state = cluster.node(node);
     Fact {

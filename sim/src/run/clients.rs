@@ -1,6 +1,7 @@
 //! What clients do: one operation after the other, drawn by the workload or read from a script.
 
-use crate::protocol::{Given, OpOf, Protocol, RetOf, WorldOf};
+use crate::engine::Engine;
+use crate::protocol::{Given, OpOf, Protocol, RetOf};
 use crate::run::Request;
 use crate::scenario::WorkloadSpec;
 use crate::span::Span;
@@ -104,14 +105,17 @@ impl<'a, P: Protocol> Clients<'a, P> {
     }
 
     /// Begins the operations that are due.
-    pub(super) fn act(&mut self, world: &mut WorldOf<P>) {
+    pub(super) fn act(&mut self, world: &mut impl Engine<P::Node>) {
         let now = world.now();
         let count = self.len() as u64;
         for index in 0..self.len() {
             let all_begun = self.all_begun();
             let process = self.process(index);
             let client = &mut self.all[index];
-            if all_begun || client.busy || client.next.is_none_or(|next| next > now) {
+            let Some(due) = client.next.filter(|&next| next <= now) else {
+                continue;
+            };
+            if all_begun || client.busy {
                 continue;
             }
             if world.cluster().status(client.node) == Status::Down {
@@ -125,7 +129,7 @@ impl<'a, P: Protocol> Clients<'a, P> {
             client.begun += 1;
             client.busy = true;
             client.previous = Some((op.clone(), None));
-            let at = Span(now.since(Time::ZERO));
+            let at = Span(due.since(Time::ZERO));
             self.begun.push(Request {
                 at,
                 client: index as u32,
@@ -136,7 +140,12 @@ impl<'a, P: Protocol> Clients<'a, P> {
     }
 
     /// Begins an operation that is not part of the workload, if the client is free and its node is not down.
-    pub(super) fn begin(&mut self, world: &mut WorldOf<P>, index: usize, op: OpOf<P>) -> bool {
+    pub(super) fn begin(
+        &mut self,
+        world: &mut impl Engine<P::Node>,
+        index: usize,
+        op: OpOf<P>,
+    ) -> bool {
         let process = self.process(index);
         let client = &mut self.all[index];
         if client.busy || world.cluster().status(client.node) == Status::Down {
@@ -148,7 +157,7 @@ impl<'a, P: Protocol> Clients<'a, P> {
     }
 
     /// Takes the operations that have ended: their clients think, then go on. Returns which ended, and whether ok.
-    pub(super) fn go_on(&mut self, world: &mut WorldOf<P>) -> Vec<(usize, bool)> {
+    pub(super) fn go_on(&mut self, world: &mut impl Engine<P::Node>) -> Vec<(usize, bool)> {
         let now = world.now();
         let mut went_on = Vec::new();
         for ended in world.take_ended() {

@@ -4,11 +4,12 @@ use super::agenda::FaultAgenda;
 use super::clients::Clients;
 use super::verdict::{Finding, Unknown, Verdict};
 use super::{CHECK_BUDGET_STEPS, FaultSource, Run, Script};
+use crate::engine::Engine;
 use crate::nemesis::Nemesis;
-use crate::protocol::{Contradiction, Given, Judgement, OpOf, Protocol, WorldOf};
+use crate::protocol::{Contradiction, Given, Judgement, OpOf, Protocol};
 use crate::scenario::ScenarioOf;
 use crate::span::Span;
-use crate::world::{Stats, Stop, World, WorldConfig};
+use crate::world::{Stats, Stop, WorldConfig};
 use splitbrain_core::{Invariant, NodeId, Seed, Status, Time};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -28,10 +29,10 @@ pub(crate) const HARNESS_PROPERTIES: [&str; 5] = [
 const LEADER_AFTER_HEALING: &str = "leader-after-healing";
 
 /// A run that is under way.
-pub(super) struct Running<'a, P: Protocol> {
+pub(super) struct Running<'a, P: Protocol, E> {
     scenario: &'a ScenarioOf<P::Settings>,
     seed: Seed,
-    pub(super) world: WorldOf<P>,
+    pub(super) world: E,
     invariants: Vec<Box<dyn Invariant<P::Node>>>,
     faults: FaultAgenda,
     clients: Clients<'a, P>,
@@ -48,7 +49,7 @@ pub(super) struct Running<'a, P: Protocol> {
     unrecoverable: Option<String>,
 }
 
-impl<'a, P: Protocol> Running<'a, P> {
+impl<'a, P: Protocol, E: Engine<P::Node>> Running<'a, P, E> {
     pub(super) fn new(
         scenario: &'a ScenarioOf<P::Settings>,
         seed: Seed,
@@ -62,9 +63,11 @@ impl<'a, P: Protocol> Running<'a, P> {
             sync_latency: scenario.network.sync,
             ..WorldConfig::default()
         };
-        let mut world = World::new(seed, &config, P::nodes(given));
-        for link in &scenario.network.links {
-            world.set_link(link.from, link.to, &link.profile(&scenario.network));
+        let mut world = E::new(seed, &config, P::nodes(given));
+        if let Some(world) = world.kernel() {
+            for link in &scenario.network.links {
+                world.set_link(link.from, link.to, &link.profile(&scenario.network));
+            }
         }
         let source = if let Some(faults) = &script.faults {
             let mut schedule: VecDeque<_> = faults.iter().cloned().collect();
@@ -126,7 +129,7 @@ impl<'a, P: Protocol> Running<'a, P> {
                 .chain(self.clients.next_at());
             let until = agenda.min().map_or(end, |next| next.min(end));
             self.advance(until)?;
-            if self.world.now() == until && until < end {
+            if self.world.now() >= until && until < end {
                 self.faults.act::<P>(&mut self.world);
                 self.clients.act(&mut self.world);
             }
@@ -174,13 +177,14 @@ impl<'a, P: Protocol> Running<'a, P> {
 
     /// Undoes every fault and makes links and disks plain. Nothing breaks from here on.
     fn heal(&mut self) {
-        self.safety_stats = *self.world.stats();
+        self.safety_stats = self.world.stats();
         self.faults.heal::<P>(&mut self.world);
         let network = &self.scenario.network;
         self.world.set_links(&network.profile().plain());
-        for link in &network.links {
-            self.world
-                .set_link(link.from, link.to, &link.profile(network).plain());
+        if let Some(world) = self.world.kernel() {
+            for link in &network.links {
+                world.set_link(link.from, link.to, &link.profile(network).plain());
+            }
         }
         self.world.set_sync_latency(&network.sync.without_tail());
         self.world
@@ -386,8 +390,8 @@ impl<'a, P: Protocol> Running<'a, P> {
             seed: self.seed,
             verdict,
             digest: self.world.digest(),
-            stats: *self.world.stats(),
-            probes: self.world.probes().map(|(_, times)| times).collect(),
+            stats: self.world.stats(),
+            probes: self.world.probes(),
             virtual_time: self.world.now(),
             leader_after_healing_ms: self.leader_after_healing_ms,
             swarm: match &self.faults.source {

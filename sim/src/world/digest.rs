@@ -8,14 +8,21 @@ const WORDS: usize = 64;
 /// A running hash over the events of a run. Words are collected and hashed a block at a time, each block seeded with
 /// the hash of those before it.
 #[derive(Clone, Debug)]
-pub(super) struct Digest {
+pub struct Digest {
     block: [u64; WORDS],
     used: usize,
     chain: u64,
 }
 
+impl Default for Digest {
+    fn default() -> Digest {
+        Digest::new()
+    }
+}
+
 impl Digest {
-    pub(super) fn new() -> Digest {
+    /// Of nothing yet.
+    pub fn new() -> Digest {
         Digest {
             block: [0; WORDS],
             used: 0,
@@ -23,8 +30,9 @@ impl Digest {
         }
     }
 
+    /// Adds two words.
     #[inline]
-    pub(super) fn pair(&mut self, first: u64, second: u64) {
+    pub fn pair(&mut self, first: u64, second: u64) {
         self.block[self.used] = first;
         self.block[self.used + 1] = second;
         self.used += 2;
@@ -35,13 +43,14 @@ impl Digest {
     }
 
     /// Adds anything that can be hashed; for what happens rarely (operations and their answers).
-    pub(super) fn value(&mut self, tag: u64, value: &impl Hash) {
+    pub fn value(&mut self, tag: u64, value: &impl Hash) {
         let mut hasher = Portable(Xxh3::new());
         value.hash(&mut hasher);
         self.pair(tag, hasher.finish());
     }
 
-    pub(super) fn finish(&self) -> u64 {
+    /// The number, so far.
+    pub fn finish(&self) -> u64 {
         hash(&self.block[..self.used], self.chain)
     }
 }

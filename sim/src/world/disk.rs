@@ -31,11 +31,12 @@ impl fmt::Display for Unsynced {
 
 /// Where a sync was called: everything before this place becomes durable with it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Mark {
+pub struct Mark {
     /// Number of the segment; segments are numbered from the start of the run.
     segment: u64,
     len: usize,
-    pub(super) sync: SyncId,
+    /// Which sync.
+    pub sync: SyncId,
 }
 
 /// The records since the start, or since one `compact`.
@@ -50,13 +51,14 @@ struct Segment<R> {
     committed: bool,
 }
 
+/// The disk of one node.
 #[derive(Clone, Debug)]
-pub(super) struct Disk<R> {
+pub struct Disk<R> {
     /// Invariant: never empty; the first is committed, and it is the only one that is: older ones are dropped when a
     /// later one commits.
     segments: Vec<Segment<R>>,
     /// When the last sync that was called will be durable: syncs complete in order.
-    pub(super) busy_until: Time,
+    pub busy_until: Time,
     /// The records of the committed segment that can no longer be read.
     corrupt: BTreeSet<usize>,
     /// Whether the last crash tore the record behind the last one. The next start is told, and cuts it off.
@@ -69,7 +71,7 @@ pub(super) struct Disk<R> {
 
 impl<R: Clone> Disk<R> {
     /// A disk with these records on it.
-    pub(super) fn new(records: Vec<R>) -> Disk<R> {
+    pub fn new(records: Vec<R>) -> Disk<R> {
         Disk {
             segments: vec![Segment {
                 number: 0,
@@ -89,11 +91,13 @@ impl<R: Clone> Disk<R> {
         self.segments.last_mut().expect("a disk has a segment")
     }
 
-    pub(super) fn append(&mut self, record: R) {
+    /// Adds a record to the end.
+    pub fn append(&mut self, record: R) {
         self.current().records.push(record);
     }
 
-    pub(super) fn compact(&mut self, records: Vec<R>) {
+    /// Replaces everything, as soon as that is durable.
+    pub fn compact(&mut self, records: Vec<R>) {
         let number = self.current().number + 1;
         self.segments.push(Segment {
             number,
@@ -103,7 +107,8 @@ impl<R: Clone> Disk<R> {
         });
     }
 
-    pub(super) fn mark(&mut self, sync: SyncId) -> Mark {
+    /// A sync is called now.
+    pub fn mark(&mut self, sync: SyncId) -> Mark {
         let current = self.current();
         Mark {
             segment: current.number,
@@ -127,7 +132,8 @@ impl<R: Clone> Disk<R> {
         (self.full > 0 && longer()).then_some(SyncError::Full)
     }
 
-    pub(super) fn durable(&mut self, mark: Mark) {
+    /// What was there at this mark is durable.
+    pub fn durable(&mut self, mark: Mark) {
         let Some(at) = self
             .segments
             .iter()
@@ -146,7 +152,7 @@ impl<R: Clone> Disk<R> {
     }
 
     /// Whether there are records that a crash would lose.
-    pub(super) fn has_unsynced(&self) -> bool {
+    pub fn has_unsynced(&self) -> bool {
         self.segments
             .iter()
             .any(|segment| !segment.committed || segment.durable < segment.records.len())
@@ -171,7 +177,7 @@ impl<R: Clone> Disk<R> {
 
     /// The power fails: what is not durable is gone, but for what the disk kept by chance. Returns how many records are
     /// lost.
-    pub(super) fn crash(&mut self, unsynced: Unsynced) -> usize {
+    pub fn crash(&mut self, unsynced: Unsynced) -> usize {
         let compacted: usize = self.segments[1..].iter().map(|s| s.records.len()).sum();
         self.segments.truncate(1);
         let segment = &mut self.segments[0];
@@ -190,7 +196,7 @@ impl<R: Clone> Disk<R> {
     }
 
     /// Everything on it is gone.
-    pub(super) fn wipe(&mut self) {
+    pub fn wipe(&mut self) {
         let segment = &mut self.segments[0];
         segment.records.clear();
         segment.durable = 0;
@@ -208,13 +214,13 @@ impl<R: Clone> Disk<R> {
     }
 
     /// How many records a restart would find.
-    pub(super) fn durable_len(&self) -> usize {
+    pub fn durable_len(&self) -> usize {
         self.segments[0].durable
     }
 
     /// What a restart finds. To be called after [`crash`](Disk::crash) or on a new disk. Whoever reads a torn record cuts it
     /// off.
-    pub(super) fn journal(&mut self) -> Journal<R> {
+    pub fn journal(&mut self) -> Journal<R> {
         let torn = std::mem::take(&mut self.torn);
         let record = |(position, record): (usize, &R)| {
             if self.corrupt.contains(&position) {

@@ -18,7 +18,8 @@ mod stats;
 mod timers;
 mod trace;
 
-pub use disk::Unsynced;
+pub use digest::Digest;
+pub use disk::{Disk, Mark, Unsynced};
 pub use faults::FaultId;
 pub use point::Point;
 pub use stats::Stats;
@@ -26,8 +27,6 @@ pub use trace::{Trace, TraceDetail, TraceEvent, What};
 
 use crate::network::{Delays, Latency, LinkProfile, Network};
 use crate::panics;
-use digest::Digest;
-use disk::Mark;
 use effects::Sent;
 use point::Armed;
 use process::Process;

@@ -29,7 +29,7 @@ pub(crate) fn names<N: Node>() -> impl Iterator<Item = &'static str> {
 }
 
 /// Room to count them.
-pub(super) fn unreached<N: Node>() -> Vec<u64> {
+pub(crate) fn unreached<N: Node>() -> Vec<u64> {
     vec![0; N::PROBES.len() + PROBES.len()]
 }
 

@@ -16,7 +16,8 @@ pub enum TraceDetail {
 /// The events of a run, in order.
 #[derive(Clone, Debug)]
 pub struct Trace {
-    pub(super) detail: TraceDetail,
+    /// How much is written down.
+    pub detail: TraceDetail,
     /// In the order in which they happened.
     pub events: Vec<TraceEvent>,
 }
@@ -121,14 +122,16 @@ pub enum What {
 }
 
 impl Trace {
-    pub(crate) fn new(detail: TraceDetail) -> Trace {
+    /// Nothing yet.
+    pub fn new(detail: TraceDetail) -> Trace {
         Trace {
             detail,
             events: Vec::new(),
         }
     }
 
-    pub(crate) fn push(&mut self, at: Time, what: What) {
+    /// Adds what happens now.
+    pub fn push(&mut self, at: Time, what: What) {
         self.events.push(TraceEvent { at, what });
     }
 }
