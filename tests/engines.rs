@@ -140,8 +140,8 @@ impl Protocol for Misconfigured {
         }
         nodes
     }
-    fn invoked_at(servers: usize, clients: usize) -> Vec<NodeId> {
-        RaftKv::invoked_at(servers, clients)
+    fn invoked_at(given: Given<'_, Self::Settings>) -> Vec<NodeId> {
+        RaftKv::invoked_at(given)
     }
     fn operation(
         given: Given<'_, Settings>,

@@ -51,7 +51,8 @@ impl<const WRITE_BACK: bool> Protocol for Tested<WRITE_BACK> {
     fn nodes(given: Given<'_, ()>) -> Vec<Place> {
         Place::all(given.cluster.servers.get(), given.cluster.clients.get())
     }
-    fn invoked_at(servers: usize, clients: usize) -> Vec<NodeId> {
+    fn invoked_at(given: Given<'_, ()>) -> Vec<NodeId> {
+        let (servers, clients) = (given.cluster.servers.get(), given.cluster.clients.get());
         let clients = servers..servers + clients;
         clients.map(NodeId::from_index).collect()
     }

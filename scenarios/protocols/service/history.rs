@@ -143,10 +143,9 @@ impl Translated {
 
     fn complete(&mut self, time_ns: u64, process: ProcessId, what: &What<Op, Ret>) {
         let what = match what {
-            // It was not done, and never will be.
-            What::Ok(Ret::Kv(kv::Ret::Refused(_))) | What::Fail => What::Fail,
-            // Nothing was read. Asked for is what an earlier run had come to, if this one is made of what it did.
-            What::Ok(Ret::Kv(kv::Ret::Future(_))) => What::Fail,
+            // It was not done, and never will be. What is to come was not read: asked for is what an earlier run had come to, if
+            // this one is made of what it did.
+            What::Ok(Ret::Kv(kv::Ret::Refused(_) | kv::Ret::Future(_))) | What::Fail => What::Fail,
             What::Ok(ret) => What::Ok(checked_ret(ret)),
             What::Info => What::Info,
             What::Invoke(_) => return,
