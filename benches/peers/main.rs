@@ -4,14 +4,6 @@
 //! `cargo bench --bench peers --features peer`, with words after `--` for only those lines that have one of them in it. Both sides of a
 //! ratio run in this process, one right after the other and each as often the first; what is compared is the time of the processor.
 
-#![cfg_attr(
-    feature = "peer",
-    expect(
-        clippy::disallowed_types,
-        reason = "a driver for madsim, whose clock is the standard library's"
-    )
-)]
-
 #[cfg(not(feature = "peer"))]
 fn main() {
     println!("needs --features peer");
