@@ -53,6 +53,11 @@ impl Node for Echo {
 /// A world of five nodes with 20 messages outstanding each, 1 to 10 ms of latency, and draws for loss and duplication
 /// that are made but (almost) never hit, so that the number of messages stays the same.
 pub fn world(seed: u64) -> World<Echo> {
+    world_with(seed, 20)
+}
+
+/// The same with so many messages outstanding.
+pub fn world_with(seed: u64, outstanding: usize) -> World<Echo> {
     let rare = Ratio::new(1, u32::MAX).unwrap_or(Ratio::NEVER);
     let links = LinkProfile {
         latency: Latency::uniform(Span::from_millis(1), Span::from_millis(10)),
@@ -70,7 +75,7 @@ pub fn world(seed: u64) -> World<Echo> {
         vec![
             Config {
                 nodes: 5,
-                outstanding: 20
+                outstanding
             };
             5
         ],

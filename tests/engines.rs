@@ -91,6 +91,8 @@ fn what_madsim_finds_is_written_down_and_replayed_under_madsim() {
     let written = written.expect("bully has two leaders");
     let (loaded, replay) = load_replay(&written.replay).unwrap();
     assert_eq!(loaded.engine(), MADSIM);
+    let fingerprints = [KERNEL, MADSIM].map(|engine| on(engine, "bully/partition").fingerprint());
+    assert_ne!(fingerprints[0], fingerprints[1], "campaigns are not mixed");
     let report = loaded.run(replay.seed, &replay.script, None);
     assert_eq!(report.digest, replay.digest);
     assert!(matches!(&report.verdict, Verdict::Invalid(finding) if finding == &replay.finding));

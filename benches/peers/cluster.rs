@@ -9,7 +9,7 @@ use madsim::Config;
 use madsim::net::{self, Endpoint};
 use madsim::runtime::Runtime;
 use madsim::task::spawn;
-use madsim::time::{Instant, TimeHandle, sleep, sleep_until};
+use madsim::time::{TimeHandle, sleep};
 use splitbrain::check::ProcessId;
 use splitbrain::world::Stop;
 use splitbrain::{
@@ -88,6 +88,11 @@ pub(crate) fn madsim() -> f64 {
     took / SECONDS as f64
 }
 
+/// madsim's time, from zero.
+fn now() -> Duration {
+    TimeHandle::current().elapsed()
+}
+
 type Arrived = (NodeId, <Peer as Node>::Message);
 
 fn at(id: NodeId) -> SocketAddr {
@@ -96,7 +101,7 @@ fn at(id: NodeId) -> SocketAddr {
 
 /// What leaves a node, once the syncs before it are durable.
 enum Held {
-    Barrier(SyncId, Instant),
+    Barrier(SyncId, Duration),
     Send(NodeId, <Peer as Node>::Message),
     Done,
 }
@@ -108,7 +113,7 @@ struct Driven {
     rng: Rng,
     next_sync: SyncId,
     effects: Vec<Effect<Peer>>,
-    timers: BTreeMap<<Peer as Node>::Timer, Instant>,
+    timers: BTreeMap<<Peer as Node>::Timer, Duration>,
     held: VecDeque<Held>,
     endpoint: Endpoint,
     done: Arc<AtomicU64>,
@@ -159,7 +164,7 @@ async fn live(id: NodeId, config: raft::Config, done: Arc<AtomicU64>) {
         let due = synced.into_iter().chain(timer).min();
         let reached = async {
             match due {
-                Some(at) => sleep_until(at).await,
+                Some(at) => sleep(at.saturating_sub(now())).await,
                 None => std::future::pending().await,
             }
         };
@@ -183,23 +188,23 @@ impl Driven {
     }
 
     fn enter(&mut self, handler: impl FnOnce(&mut Option<Peer>, &mut Context<'_, Peer>)) {
-        let now = Time::ZERO + TimeHandle::current().elapsed();
+        let shown = Time::ZERO + now();
         let Driven { id, rng, .. } = self;
         let (next_sync, effects) = (&mut self.next_sync, &mut self.effects);
-        let mut cx = Context::new(*id, now, rng, next_sync, effects, None);
+        let mut cx = Context::new(*id, shown, rng, next_sync, effects, None);
         handler(&mut self.node, &mut cx);
         for effect in std::mem::take(&mut self.effects) {
             match effect {
                 Effect::Send { to, message } => self.leave(Held::Send(to, message)),
                 Effect::SendEager { to, message } => self.send(to, message),
                 Effect::SetTimer { timer, after } => {
-                    self.timers.insert(timer, Instant::now() + after);
+                    self.timers.insert(timer, now() + after);
                 }
                 Effect::CancelTimer(timer) => {
                     self.timers.remove(&timer);
                 }
                 Effect::Sync(sync) => {
-                    let at = Instant::now() + Duration::from_millis(1);
+                    let at = now() + Duration::from_millis(1);
                     self.held.push_back(Held::Barrier(sync, at));
                 }
                 Effect::Complete { .. } => self.leave(Held::Done),
@@ -248,7 +253,7 @@ impl Driven {
     }
 
     fn run_due(&mut self) {
-        let now = Instant::now();
+        let now = now();
         while let Some(&Held::Barrier(sync, at)) = self.held.front()
             && at <= now
         {
@@ -256,7 +261,7 @@ impl Driven {
             self.release();
             self.call(|node, cx| node.on_synced(sync, cx));
         }
-        let due = |(timer, at): (&<Peer as Node>::Timer, &Instant)| (*at <= now).then_some(*timer);
+        let due = |(timer, at): (&<Peer as Node>::Timer, &Duration)| (*at <= now).then_some(*timer);
         let due: Vec<_> = self.timers.iter().filter_map(due).collect();
         for timer in due {
             if self.timers.remove(&timer).is_some() {

@@ -1,4 +1,4 @@
-//! Five nodes that send messages of 64 bytes back, 20 outstanding each, 1 to 10 ms under way; and what it takes to start them.
+//! Five nodes that send messages of 64 bytes back, so many outstanding each, 1 to 10 ms under way; and what it takes to start them.
 //!
 //! In madsim and turmoil a node is one task around one socket, the least that either can do with. madsim gets and gives bytes, as
 //! turmoil's sockets and every service do.
@@ -19,12 +19,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 const NODES: usize = 5;
-const OUTSTANDING: usize = 20;
 const LATENCY_MS: std::ops::Range<u64> = 1..10;
 
 /// Nanoseconds for each message.
-pub(crate) fn ours() -> f64 {
-    let mut world = echo::world(1);
+pub(crate) fn ours(outstanding: usize) -> f64 {
+    let mut world = echo::world_with(1, outstanding);
     world.run_until(Time::from_millis(1), &mut ());
     let before = world.stats().messages_delivered;
     let end = Time::from_secs(20);
@@ -33,15 +32,15 @@ pub(crate) fn ours() -> f64 {
 }
 
 /// The neighbours that a node writes to first.
-fn first(own: usize) -> impl Iterator<Item = usize> {
-    (0..OUTSTANDING).map(move |nth| (own + 1 + nth % (NODES - 1)) % NODES)
+fn first(own: usize, outstanding: usize) -> impl Iterator<Item = usize> {
+    (0..outstanding).map(move |nth| (own + 1 + nth % (NODES - 1)) % NODES)
 }
 
 fn at(index: usize) -> SocketAddr {
     (Ipv4Addr::new(10, 0, 0, index as u8 + 1), 1).into()
 }
 
-fn madsim_world(received: &Arc<AtomicU64>) -> Runtime {
+fn madsim_world(received: &Arc<AtomicU64>, outstanding: usize) -> Runtime {
     let net = net::Config {
         packet_loss_rate: 0.0,
         send_latency: Duration::from_millis(LATENCY_MS.start)
@@ -60,7 +59,7 @@ fn madsim_world(received: &Arc<AtomicU64>) -> Runtime {
             received.fetch_add(1, Relaxed);
             sleep(Duration::from_millis(10)).await;
             let mut bytes = [0_u8; 64];
-            for to in first(index) {
+            for to in first(index, outstanding) {
                 let sent = endpoint.send_to(at(to), 0, &bytes).await;
                 sent.expect("datagrams can be sent");
             }
@@ -76,9 +75,9 @@ fn madsim_world(received: &Arc<AtomicU64>) -> Runtime {
 }
 
 /// Nanoseconds for each message.
-pub(crate) fn madsim() -> f64 {
+pub(crate) fn madsim(outstanding: usize) -> f64 {
     let received = Arc::new(AtomicU64::new(0));
-    let runtime = madsim_world(&received);
+    let runtime = madsim_world(&received, outstanding);
     // Then all is under way.
     runtime.block_on(async { sleep(Duration::from_millis(100)).await });
     let before = received.load(Relaxed);
@@ -87,7 +86,7 @@ pub(crate) fn madsim() -> f64 {
     took / (received.load(Relaxed) - before) as f64
 }
 
-fn turmoil_world(received: &Rc<Cell<u64>>) -> ::turmoil::Sim<'static> {
+fn turmoil_world(received: &Rc<Cell<u64>>, outstanding: usize) -> ::turmoil::Sim<'static> {
     let mut sim = ::turmoil::Builder::new()
         .simulation_duration(Duration::from_hours(1))
         .tick_duration(Duration::from_millis(1))
@@ -105,7 +104,7 @@ fn turmoil_world(received: &Rc<Cell<u64>>) -> ::turmoil::Sim<'static> {
                 received.set(received.get() + 1);
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 let mut bytes = [0_u8; 64];
-                for to in first(index) {
+                for to in first(index, outstanding) {
                     socket.send_to(&bytes, (format!("n{to}"), 1)).await?;
                 }
                 loop {
@@ -127,9 +126,9 @@ fn run_turmoil(sim: &mut ::turmoil::Sim<'static>, ms: u64) {
 }
 
 /// Nanoseconds for each message.
-pub(crate) fn turmoil() -> f64 {
+pub(crate) fn turmoil(outstanding: usize) -> f64 {
     let received = Rc::new(Cell::new(0));
-    let mut sim = turmoil_world(&received);
+    let mut sim = turmoil_world(&received, outstanding);
     run_turmoil(&mut sim, 100);
     let before = received.get();
     let (took, ()) = processor_ns(|| run_turmoil(&mut sim, 2_000));
@@ -143,10 +142,10 @@ fn each(world: impl Fn()) -> f64 {
     processor_ns(|| (0..WORLDS).for_each(|_| world())).0 / f64::from(WORLDS)
 }
 
-/// Nanoseconds to make a world, start its nodes and end it.
+/// Nanoseconds to make a world, start its nodes and end it. Nobody sends anything, as nobody has in the others by then.
 pub(crate) fn our_start_up() -> f64 {
     each(|| {
-        let mut world = echo::world(1);
+        let mut world = echo::world_with(1, 0);
         world.run_until(Time::ZERO, &mut ());
         assert_eq!(world.stats().events, NODES as u64);
     })
@@ -156,7 +155,7 @@ pub(crate) fn our_start_up() -> f64 {
 pub(crate) fn madsim_start_up() -> f64 {
     each(|| {
         let bound = Arc::new(AtomicU64::new(0));
-        let runtime = madsim_world(&bound);
+        let runtime = madsim_world(&bound, 0);
         runtime.block_on(async { sleep(Duration::from_millis(5)).await });
         assert_eq!(bound.load(Relaxed), NODES as u64);
     })
@@ -166,7 +165,7 @@ pub(crate) fn madsim_start_up() -> f64 {
 pub(crate) fn turmoil_start_up() -> f64 {
     each(|| {
         let bound = Rc::new(Cell::new(0));
-        let mut sim = turmoil_world(&bound);
+        let mut sim = turmoil_world(&bound, 0);
         run_turmoil(&mut sim, 1);
         assert_eq!(bound.get(), NODES as u64);
     })

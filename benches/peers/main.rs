@@ -25,9 +25,15 @@ fn main() {
     let line = |what, peer, goal, ours: fn() -> f64, theirs: fn() -> f64| {
         table.line(what, peer, goal, ours, theirs);
     };
-    let (message, start) = ("a message sent back", "a world of 5 nodes, started");
-    line(message, "madsim Endpoint", "12", echo::ours, echo::madsim);
-    line(message, "turmoil UDP", "8", echo::ours, echo::turmoil);
+    let (message, ours): (_, fn() -> f64) =
+        ("a message sent back, 20 outstanding", || echo::ours(20));
+    line(message, "madsim Endpoint", "12", ours, || echo::madsim(20));
+    line(message, "turmoil UDP", "8", ours, || echo::turmoil(20));
+    let (message, ours): (_, fn() -> f64) =
+        ("a message sent back, 1 outstanding", || echo::ours(1));
+    line(message, "madsim Endpoint", "-", ours, || echo::madsim(1));
+    line(message, "turmoil UDP", "-", ours, || echo::turmoil(1));
+    let start = "a world of 5 nodes, started";
     let our_start = echo::our_start_up;
     line(start, "madsim", "10", our_start, echo::madsim_start_up);
     line(start, "turmoil", "10", our_start, echo::turmoil_start_up);

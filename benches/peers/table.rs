@@ -72,8 +72,8 @@ impl Table {
 /// Between which two of these, in order, the median lies with 95 % confidence: by how many of so many tosses of a coin come up heads,
 /// whatever the distribution.
 fn interval_of_median(sorted: &[f64]) -> (f64, f64) {
-    let count = sorted.len() as f64;
-    let off = (0.98 * count.sqrt()).ceil() as usize;
+    // 0.98 times the root, rounded up.
+    let off = sorted.len().isqrt() + 1;
     let middle = sorted.len() / 2;
     let high = (middle + off).min(sorted.len() - 1);
     (sorted[middle.saturating_sub(off)], sorted[high])

@@ -478,10 +478,12 @@ impl<P: Protocol, E: Engine<P::Node> + 'static> Case for Prepared<P, E> {
     fn fingerprint(&self) -> u64 {
         let text = serde_json::to_string(&self.scenario);
         // Settings may have maps that JSON cannot write.
-        xxh3_64(
-            text.unwrap_or_else(|_| format!("{:?}", self.scenario))
-                .as_bytes(),
-        )
+        let mut text = text.unwrap_or_else(|_| format!("{:?}", self.scenario));
+        if E::NAME != replay::KERNEL {
+            // The same scenario elsewhere is another campaign.
+            text.push_str(E::NAME);
+        }
+        xxh3_64(text.as_bytes())
     }
 
     fn changed(&self, change: &Change) -> Option<Box<dyn Case>> {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// What has run whatever a file does not say otherwise of.
-const KERNEL: &str = "kernel";
+pub(crate) const KERNEL: &str = "kernel";
 
 /// The version of the format. A file of another version is refused, not guessed at.
 const FORMAT: u32 = 1;
