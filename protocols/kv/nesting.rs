@@ -56,13 +56,14 @@ mod tests {
     use super::super::ret::Transacted;
     use super::super::{Op, Refusal, Ret, Revision, Store, Transaction};
     use super::*;
+    use std::sync::Arc;
 
     #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
     struct Carried(#[serde(with = "super::super::wire")] Op);
 
     /// A transaction with nothing in it, in so many others.
     fn nested(others: usize) -> Op {
-        (0..others).fold(Op::Transaction(Default::default()), |within, _| {
+        (0..others).fold(Op::Transaction(Arc::default()), |within, _| {
             let then = vec![within];
             Op::Transaction(
                 Transaction {

@@ -9,9 +9,10 @@ use splitbrain_hosts::{Frame, FrameCodec, Hello};
 use splitbrain_protocols::raft::{self, Request};
 use splitbrain_protocols::{kv, service};
 use splitbrain_server::request::Connection;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::codec::Encoder as _;
 
 /// Bytes in the place of a message.
@@ -66,7 +67,14 @@ async fn a_request_that_is_nested_without_end_closes_its_connection_and_harms_no
     // It may be reset, too.
     let _ = closed.expect("the connection is closed");
 
-    let said = cluster.said(0);
+    // It is closed before it is said.
+    let said = async {
+        while cluster.said(0).is_empty() {
+            sleep(Duration::from_millis(20)).await;
+        }
+        cluster.said(0)
+    };
+    let said = timeout(PATIENCE, said).await.expect("it is said");
     assert_eq!(said.lines().count(), 1, "{said}");
     assert!(said.contains("what no message may"), "{said}");
     let mut connection = Connection::to(&cluster.http()[0]).await.unwrap();

@@ -100,7 +100,7 @@ async fn instances_come_say_that_they_live_and_go() {
     let revision = found["revision"].as_u64().unwrap();
     let waiting = format!("/web?after={revision}&wait_ms=30000");
     let since = Instant::now();
-    let (changed, _) = tokio::join!(get(&cluster, 2, &waiting), async {
+    let (changed, ()) = tokio::join!(get(&cluster, 2, &waiting), async {
         sleep(Duration::from_millis(300)).await;
         assert_eq!(
             put(&cluster, 0, "/web/web-2/maintenance", Value::Null).await,
@@ -171,10 +171,18 @@ async fn instances_come_say_that_they_live_and_go() {
         let gone = ask(&cluster, leader, Method::DELETE, "/web/web-2", Value::Null).await;
         assert_eq!(gone.status, status, "{}", gone.body);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_can_be_no_instance_is_refused_with_a_sentence() {
+    let mut cluster = Cluster::new(1, "");
+    cluster.start(0);
+    cluster.caught_up(0).await;
+    let sound = json!({"address": "10.0.0.2", "port": 1});
     for (path, body) in [
         ("/web/web-3", json!({"address": "10.0.0.2"})),
         ("/web/web-3", json!({"address": "10.0.0.2", "port": 0})),
-        ("/web/Web-3", lasting.clone()),
+        ("/web/Web-3", sound),
         (
             "/web/web-3",
             json!({"address": "10.0.0.2", "port": 1, "check": {"ttl": {"ttl_ms": 0}}}),
