@@ -3,7 +3,9 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use splitbrain_core::NodeId;
-use splitbrain_protocols::raft::{Config, Reads, Settings, cluster};
+use splitbrain_protocols::discovery::dns::{Zone, ZoneSettings};
+use splitbrain_protocols::raft::{Reads, Settings};
+use splitbrain_protocols::service::{self, Config, cluster};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -23,6 +25,12 @@ pub(crate) struct NodeConfig {
     pub(crate) data: PathBuf,
     /// Where it speaks HTTP.
     pub(crate) http: SocketAddr,
+    /// Where it answers DNS queries, over UDP and TCP; nowhere, if nothing is said.
+    #[serde(default)]
+    pub(crate) dns: Option<SocketAddr>,
+    /// The domain that services are below, and how answers about it are given.
+    #[serde(default)]
+    pub(crate) zone: ZoneSettings,
     /// All servers of the cluster, `n1` to the last, this one included, and where each listens to the others. They trust whoever
     /// speaks there.
     pub(crate) peers: BTreeMap<NodeId, SocketAddr>,
@@ -62,6 +70,12 @@ const fn sixty_four() -> u32 {
 
 /// No server has more clients of its own: each is a task, and a session at the cluster.
 const CLIENTS_MAX: u32 = 512;
+
+/// How many changes of the past are kept: whoever has waited for one for long sees which came since, and reads anew if it was too long.
+const KEPT_CHANGES: u64 = 1000;
+
+/// How many requests may wait for changes at one server.
+const WATCHES_MAX: u64 = 1000;
 
 /// Why a server cannot be what the file says.
 #[derive(Debug, Error)]
@@ -126,22 +140,33 @@ impl NodeConfig {
                 peers.len()
             ));
         }
-        let valid = self.raft.validate(peers.len());
-        valid.map_err(|error| format!("raft: {error}"))
+        Zone::new(self.zone.clone()).map_err(|error| format!("zone: {error}"))?;
+        let valid = self.settings().validate(peers.len());
+        valid.map_err(|error| error.to_string())
+    }
+
+    fn settings(&self) -> service::Settings {
+        service::Settings {
+            raft: self.raft,
+            kept_changes: KEPT_CHANGES,
+            client_queue_max: WATCHES_MAX,
+            ..service::Settings::default()
+        }
     }
 
     /// What the server is told, and what each of its clients is.
     pub(crate) fn nodes(&self) -> (Config, Config) {
-        let all = cluster(self.peers.len(), 1, self.raft);
+        let all = cluster(self.peers.len(), 1, self.settings());
         let server = all[self.node.index()].clone();
         let client = all[self.peers.len()].clone();
         (server, client)
     }
 
-    /// The names of its clients, which no other server's have: they come behind the servers.
+    /// The names of its clients, which no other server's have: they come behind the servers. The first one is to watch, the
+    /// others are for operations.
     pub(crate) fn client_ids(&self) -> impl Iterator<Item = NodeId> + use<> {
-        let clients = self.clients as usize;
-        let before = CLIENTS_MAX as usize * self.node.index() + self.peers.len();
+        let clients = self.clients as usize + 1;
+        let before = (CLIENTS_MAX as usize + 1) * self.node.index() + self.peers.len();
         (before..before + clients).map(NodeId::from_index)
     }
 }

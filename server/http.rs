@@ -1,4 +1,4 @@
-//! The key-value store over HTTP.
+//! The key-value store and the registry over HTTP.
 //!
 //! | request | answer |
 //! |---|---|
@@ -6,121 +6,38 @@
 //! | `PUT /v1/keys/KEY`, the value as the body | 204 |
 //! | `DELETE /v1/keys/KEY` | 204; 404 if there was no such key |
 //! | `POST /v1/operations`, an operation as it stands in scenarios, in JSON | what it came to, in JSON |
+//! | `GET /v1/services` | the services that there are, in JSON |
+//! | `GET /v1/services/SERVICE` | its instances, in JSON: see [`registry::LookUp`] for what may be asked of them |
+//! | `PUT /v1/services/SERVICE/ID`, a [`registry::Registration`] in JSON | registered |
+//! | `DELETE /v1/services/SERVICE/ID` | 204; 404 if there was no such instance |
+//! | `POST /v1/services/SERVICE/ID/heartbeat` | 204; 404 if it is not registered (any more), and must register anew |
+//! | `PUT`, `DELETE /v1/services/SERVICE/ID/maintenance` | 204: it is out of service from now on, or in service again |
 //! | `GET /v1/status` | what the server is doing, in JSON |
 //! | `GET /metrics` | numbers, for Prometheus |
 //!
 //! An operation that certainly did not happen is answered with 503, one of which nobody knows whether it did with 504, and one that the
 //! store refuses with 409; each with a sentence.
 
+use crate::registry;
+use crate::service::{Failure, Service};
 use axum::Json;
 use axum::Router;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::response::IntoResponse;
+use axum::routing::{get, post, put};
 use prometheus_client::encoding::text::encode;
-use prometheus_client::registry::Registry;
 use serde::Serialize;
-use splitbrain_core::{Node as _, NodeId, Outcome};
-use splitbrain_hosts::Handle;
+use splitbrain_core::{Node as _, NodeId};
 use splitbrain_protocols::kv;
-use splitbrain_protocols::raft::{Op, Peer, Ret};
+use splitbrain_protocols::service::Peer;
 use std::io;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, mpsc};
-use tokio::time::timeout;
 
 /// The longest body, key and value included, in bytes.
 const BODY_BYTES_MAX: usize = 1 << 20;
-/// How long a request waits for a client that is free.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// What requests need.
-pub(super) struct Service {
-    node: NodeId,
-    server: Handle<Peer>,
-    /// Where clients go that are free again.
-    free: mpsc::UnboundedSender<Handle<Peer>>,
-    clients: Mutex<mpsc::UnboundedReceiver<Handle<Peer>>>,
-    registry: std::sync::Mutex<Registry>,
-}
-
-impl Service {
-    pub(super) fn new(
-        node: NodeId,
-        server: Handle<Peer>,
-        free: mpsc::UnboundedSender<Handle<Peer>>,
-        clients: mpsc::UnboundedReceiver<Handle<Peer>>,
-        registry: Registry,
-    ) -> Service {
-        Service {
-            node,
-            server,
-            free,
-            clients: Mutex::new(clients),
-            registry: std::sync::Mutex::new(registry),
-        }
-    }
-
-    async fn perform(&self, op: kv::Op) -> Result<kv::Ret, Failure> {
-        let client = async { self.clients.lock().await.recv().await };
-        let Ok(Some(client)) = timeout(PATIENCE, client).await else {
-            return Err(Failure::NotDone("all clients of this server are busy"));
-        };
-        // Whoever asks may go away while it waits. Then the client must be given back all the same, but only when it is free again.
-        let free = self.free.clone();
-        let performed = tokio::spawn(async move {
-            let outcome = client.invoke(Op::Kv(op)).await;
-            // If nobody takes it, the server has stopped.
-            let _ = free.send(client);
-            outcome
-        });
-        match performed.await {
-            Ok(Outcome::Ok(Ret::Kv(kv::Ret::Refused(refusal)))) => Err(Failure::Refused(refusal)),
-            Ok(Outcome::Ok(Ret::Kv(ret))) => Ok(ret),
-            Ok(Outcome::Fail(why)) => Err(Failure::NotDone(why)),
-            Ok(Outcome::Ok(Ret::Changed(_) | Ret::Transferred) | Outcome::Info) | Err(_) => {
-                Err(Failure::Unknown)
-            }
-        }
-    }
-}
-
-/// Why a request has no answer.
-enum Failure {
-    /// It did not happen, and will not.
-    NotDone(&'static str),
-    /// Nobody knows whether it happened, or will.
-    Unknown,
-    /// The store does not do it.
-    Refused(kv::Refusal),
-    NoSuchKey,
-    Malformed(String),
-}
-
-#[derive(Serialize)]
-struct Sentence {
-    error: String,
-}
-
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        let (status, error) = match self {
-            Failure::NotDone(why) => (StatusCode::SERVICE_UNAVAILABLE, why.to_owned()),
-            Failure::Unknown => (
-                StatusCode::GATEWAY_TIMEOUT,
-                "nobody knows whether it took effect, or will".to_owned(),
-            ),
-            Failure::Refused(refusal) => (StatusCode::CONFLICT, refusal.to_string()),
-            Failure::NoSuchKey => (StatusCode::NOT_FOUND, "there is no such key".to_owned()),
-            Failure::Malformed(why) => (StatusCode::BAD_REQUEST, why),
-        };
-        (status, Json(Sentence { error })).into_response()
-    }
-}
 
 /// Answers requests until it is stopped.
 pub(super) async fn serve(
@@ -129,9 +46,19 @@ pub(super) async fn serve(
     stopped: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let key = get(get_key).put(put_key).delete(delete_key);
+    let instance = put(registry::register).delete(registry::deregister);
+    let maintenance = put(registry::begin_maintenance).delete(registry::end_maintenance);
     let router = Router::new()
         .route("/v1/keys/{*key}", key)
         .route("/v1/operations", post(operation))
+        .route("/v1/services", get(registry::services))
+        .route("/v1/services/{service}", get(registry::look_up))
+        .route("/v1/services/{service}/{id}", instance)
+        .route(
+            "/v1/services/{service}/{id}/heartbeat",
+            post(registry::heartbeat),
+        )
+        .route("/v1/services/{service}/{id}/maintenance", maintenance)
         .route("/v1/status", get(status))
         .route("/metrics", get(metrics))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -141,12 +68,12 @@ pub(super) async fn serve(
         .await
 }
 
-type Shared = State<Arc<Service>>;
+pub(crate) type Shared = State<Arc<Service>>;
 
 async fn get_key(State(service): Shared, Path(key): Path<String>) -> Result<String, Failure> {
     match service.perform(kv::Op::Get { key: key.into() }).await? {
         kv::Ret::Value(Some(value)) => Ok(value.to_string()),
-        _ => Err(Failure::NoSuchKey),
+        _ => Err(Failure::Missing("key")),
     }
 }
 
@@ -165,7 +92,7 @@ async fn delete_key(
 ) -> Result<StatusCode, Failure> {
     match service.perform(kv::Op::Delete { key: key.into() }).await? {
         kv::Ret::Deleted(true) => Ok(StatusCode::NO_CONTENT),
-        _ => Err(Failure::NoSuchKey),
+        _ => Err(Failure::Missing("key")),
     }
 }
 
@@ -192,14 +119,15 @@ async fn status(State(service): Shared) -> Result<Json<Status>, Failure> {
     let node = service.node;
     let look = move |peer: &Peer| {
         let server = peer.server()?;
+        let raft = server.raft();
         Some(Status {
             node,
             role: peer.role(),
-            leader: server.leader(),
-            term: server.term().0,
-            commit_index: server.commit_index().0,
-            applied: server.last_applied().0,
-            keys: server.machine().store().len(),
+            leader: raft.leader(),
+            term: raft.term().0,
+            commit_index: raft.commit_index().0,
+            applied: raft.last_applied().0,
+            keys: server.store().len(),
         })
     };
     let status = service.server.look(look).await.flatten();

@@ -15,5 +15,8 @@ mod servers {
     mod command_line;
     mod faults;
     mod load;
+    mod peer_port;
     mod readme;
+    mod registry;
+    mod tools;
 }

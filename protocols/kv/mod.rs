@@ -35,6 +35,7 @@ mod history;
 mod key_range;
 mod key_value;
 mod lease;
+mod nesting;
 mod op;
 mod piece;
 mod range;

@@ -66,7 +66,7 @@ pub enum Op {
         lease: Option<LeaseId>,
     },
     /// Compares, and does one thing or the other, all in one revision.
-    Transaction(Arc<Transaction>),
+    Transaction(#[serde(deserialize_with = "super::nesting::deserialize")] Arc<Transaction>),
     /// Forgets what was before this revision: reads of earlier ones, and watches from it or earlier ones, are refused.
     Compact {
         /// Which one.

@@ -28,7 +28,7 @@ pub enum Ret {
     /// To `PutSequential`: the new key.
     Created(Arc<KeyValue>),
     /// To `Transaction`.
-    Transaction(Arc<Transacted>),
+    Transaction(#[serde(deserialize_with = "super::nesting::deserialize")] Arc<Transacted>),
     /// To `LeaseGrant`.
     Granted {
         /// The lease.

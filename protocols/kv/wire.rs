@@ -108,6 +108,7 @@ mod range {
 }
 
 mod transaction {
+    use super::super::nesting;
     use super::{
         Arc, Compare, Deserialize, Deserializer, Op, Serialize, Serializer, Transaction, WireOp,
     };
@@ -138,7 +139,7 @@ mod transaction {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Arc<Transaction>, D::Error> {
-        let wire = WireTransaction::deserialize(deserializer)?;
+        let wire: WireTransaction = nesting::deserialize(deserializer)?;
         let ops = |within: Vec<Within>| within.into_iter().map(|Within(op)| op).collect();
         Ok(Arc::new(Transaction {
             compare: wire.compare,

@@ -1,26 +1,32 @@
 //! What the leading server knows of the instances that it asks: how they are, what is written of them, and what is to be done.
+//!
+//! Whom to ask is for whoever uses it to say: in the kernel a node, over TCP an address.
 
-use super::entry::{check_of, if_unchanged, node_of, status_of, with_status};
+use super::entry::{all, check_of, if_unchanged, status_of, with_status};
 use super::message::{Probe, Probed};
 use crate::discovery::Instance;
 use crate::discovery::health::{Health, Status};
-use crate::kv::{Key, KeyValue, Op, Revision};
-use splitbrain_core::{NodeId, Rng, Time};
+use crate::kv::{Key, KeyValue, Op, Revision, Store};
+use splitbrain_core::{Rng, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// The checks of one reign: a new leader begins anew with what is written, and asks everybody at once.
 #[derive(Clone, Debug)]
-pub(super) struct Checks {
+pub struct Checks<W> {
     term: u64,
-    by_key: BTreeMap<Key, Check>,
+    /// Whom to ask how an instance is; nobody, if it is not at an address where somebody could be.
+    whom: fn(&Instance) -> Option<W>,
+    /// Everything up to here is known.
+    seen: Option<Revision>,
+    by_key: BTreeMap<Key, Check<W>>,
     /// The same by the time at which something is to be done for them: exactly one for each of `by_key`.
     agenda: BTreeSet<(Time, Key)>,
 }
 
 #[derive(Clone, Debug)]
-struct Check {
-    node: NodeId,
+struct Check<W> {
+    whom: W,
     instance: Instance,
     /// When the entry was last written.
     seen: Revision,
@@ -34,52 +40,72 @@ struct Check {
 
 /// What is to be done for an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Due {
+pub enum Due<W> {
     /// Ask it.
-    Ask(NodeId, Probe),
+    Ask(W, Probe),
     /// Write down how it is.
     Write(Status, Op),
     /// Remove it: it has been critical for long.
     Remove(Op),
 }
 
-impl Checks {
-    pub(super) fn new(term: u64) -> Checks {
+impl<W: Clone + PartialEq> Checks<W> {
+    /// Those of a term, of which nothing is known yet.
+    pub fn new(term: u64, whom: fn(&Instance) -> Option<W>) -> Checks<W> {
         Checks {
             term,
+            whom,
+            seen: None,
             by_key: BTreeMap::new(),
             agenda: BTreeSet::new(),
         }
     }
 
-    pub(super) fn term(&self) -> u64 {
+    /// Whose checks they are.
+    pub fn term(&self) -> u64 {
         self.term
     }
 
-    /// All that are known.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
-        self.by_key.keys()
+    /// Learns what has changed in the store; whether anything has.
+    pub fn learn(&mut self, store: &Store, now: Time, rng: &mut Rng) -> bool {
+        if self.seen == Some(store.revision()) {
+            return false;
+        }
+        let instances = all();
+        let seen = self.seen.replace(store.revision());
+        let changes = seen.and_then(|seen| store.changes_of(&instances, seen.next()).ok());
+        let keys: BTreeSet<Key> = if let Some(changes) = changes {
+            changes.map(|change| change.key().clone()).collect()
+        } else {
+            let there = store.iter().map(|(key, _)| key);
+            let there = there.filter(|key| instances.contains(key));
+            there.chain(self.by_key.keys()).cloned().collect()
+        };
+        for key in &keys {
+            self.learn_one(key, store.key_value(key).as_ref(), now, rng);
+        }
+        !keys.is_empty()
     }
 
     /// What the store has at a key now.
-    pub(super) fn learn(&mut self, key: &Key, found: Option<&KeyValue>, now: Time, rng: &mut Rng) {
+    fn learn_one(&mut self, key: &Key, found: Option<&KeyValue>, now: Time, rng: &mut Rng) {
         let found = found.filter(|found| found.lease.is_none());
         let instance = found.and_then(|found| Instance::decode(key, &found.value).ok());
         let asked = instance.and_then(|instance| {
-            let node = node_of(instance.address())?;
-            Some((check_of(&instance)?, node, instance))
+            let whom = (self.whom)(&instance)?;
+            Some((check_of(&instance)?, whom, instance))
         });
         let before = self.by_key.remove(key);
         if let Some(before) = &before {
             self.agenda.remove(&(before.due_at, key.clone()));
         }
-        let (Some((settings, node, instance)), Some(found)) = (asked, found) else {
+        let (Some((settings, whom, instance)), Some(found)) = (asked, found) else {
             return;
         };
         let written = status_of(&instance);
         // Whoever is registered anew at another place, or is checked in another way, is another one.
         let same = before.filter(|before| {
-            before.node == node && check_of(&before.instance).as_ref() == Some(&settings)
+            before.whom == whom && check_of(&before.instance).as_ref() == Some(&settings)
         });
         let mut health = match same {
             Some(before) => before.health,
@@ -87,7 +113,7 @@ impl Checks {
         };
         health.set_maintenance(written == Status::Maintenance, now);
         let check = Check {
-            node,
+            whom,
             instance,
             seen: found.mod_revision,
             written,
@@ -100,7 +126,7 @@ impl Checks {
     }
 
     /// An instance has answered; whether that counts.
-    pub(super) fn answered(&mut self, answer: &Probed, now: Time) -> bool {
+    pub fn answered(&mut self, answer: &Probed, now: Time) -> bool {
         let Probed { probe, report } = answer;
         if probe.term != self.term {
             return false;
@@ -116,19 +142,19 @@ impl Checks {
     }
 
     /// When there is something to do next.
-    pub(super) fn next_due(&self) -> Option<Time> {
+    pub fn next_due(&self) -> Option<Time> {
         self.agenda.first().map(|(due_at, _)| *due_at)
     }
 
     /// Whoever asks was away for a while: what was not answered meanwhile says nothing.
-    pub(super) fn resume(&mut self, now: Time) {
+    pub fn resume(&mut self, now: Time) {
         for check in self.by_key.values_mut() {
             check.health.resume(now);
         }
     }
 
     /// The next thing to do that is due by now. What is proposed comes again after `again`, unless it is seen in the store.
-    pub(super) fn due(&mut self, now: Time, again: Duration) -> Option<Due> {
+    pub fn due(&mut self, now: Time, again: Duration) -> Option<Due<W>> {
         loop {
             let (due_at, key) = self.agenda.first().filter(|(due_at, _)| *due_at <= now)?;
             let (due_at, key) = (*due_at, key.clone());
@@ -149,11 +175,11 @@ impl Checks {
     }
 }
 
-impl Check {
-    fn due(&mut self, key: &Key, term: u64, now: Time, again: Duration) -> Option<Due> {
+impl<W: Clone> Check<W> {
+    fn due(&mut self, key: &Key, term: u64, now: Time, again: Duration) -> Option<Due<W>> {
         if let Some(attempt) = self.health.tick(now) {
             let key = key.clone();
-            return Some(Due::Ask(self.node, Probe { key, term, attempt }));
+            return Some(Due::Ask(self.whom.clone(), Probe { key, term, attempt }));
         }
         if now < self.proposed_until {
             return None;
@@ -190,11 +216,10 @@ impl Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::entry::{address_of, with_check};
+    use super::super::entry::{address_of, node_of, with_check};
     use super::*;
     use crate::discovery::health::{Attempt, CheckKind, CheckSettings, ProbeSettings, Report};
-    use crate::kv::Store;
-    use splitbrain_core::{Purpose, Seed};
+    use splitbrain_core::{NodeId, Purpose, Seed};
 
     const AGAIN: Duration = Duration::from_millis(300);
 
@@ -216,7 +241,7 @@ mod tests {
 
     struct Registry {
         store: Store,
-        checks: Checks,
+        checks: Checks<NodeId>,
         rng: Rng,
     }
 
@@ -224,21 +249,19 @@ mod tests {
         fn new() -> Registry {
             Registry {
                 store: Store::keeping(99),
-                checks: Checks::new(4),
+                checks: Checks::new(4, |instance| node_of(instance.address())),
                 rng: Seed(1).stream(Purpose::User(0)),
             }
         }
 
         fn apply(&mut self, op: &Op, now: u64) {
             self.store.apply(op);
-            let key = instance().key();
-            let found = self.store.key_value(&key);
             let now = Time::from_millis(now);
-            self.checks.learn(&key, found.as_ref(), now, &mut self.rng);
+            self.checks.learn(&self.store, now, &mut self.rng);
         }
 
         /// Everything that is due, and done at once.
-        fn due(&mut self, now: u64) -> Vec<Due> {
+        fn due(&mut self, now: u64) -> Vec<Due<NodeId>> {
             let mut all = Vec::new();
             while let Some(due) = self.checks.due(Time::from_millis(now), AGAIN) {
                 if let Due::Write(_, op) | Due::Remove(op) = &due {

@@ -71,7 +71,7 @@ pub fn check_of(instance: &Instance) -> Option<CheckSettings> {
 ///
 /// # Errors
 /// If its metadata has no room for it.
-pub(super) fn with_status(instance: &Instance, status: Status) -> Result<Instance, InstanceError> {
+pub fn with_status(instance: &Instance, status: Status) -> Result<Instance, InstanceError> {
     let mut metadata = instance.metadata().clone();
     metadata.insert(STATUS.to_owned(), status.as_str().to_owned());
     instance.clone().with_metadata(metadata)
@@ -84,10 +84,7 @@ pub(super) fn with_status(instance: &Instance, status: Status) -> Result<Instanc
 ///
 /// # Panics
 /// Never: there is nothing in a check that JSON cannot say.
-pub(super) fn with_check(
-    instance: &Instance,
-    check: &CheckSettings,
-) -> Result<Instance, InstanceError> {
+pub fn with_check(instance: &Instance, check: &CheckSettings) -> Result<Instance, InstanceError> {
     let mut metadata = instance.metadata().clone();
     let text = serde_json::to_string(check).expect("numbers and names");
     metadata.insert(CHECK.to_owned(), text);
@@ -104,12 +101,12 @@ pub fn entry_of(key_value: &KeyValue) -> Option<Entry> {
 }
 
 /// Reads one key, with its revisions.
-pub(super) fn read(key: &Key) -> Op {
+pub fn read(key: &Key) -> Op {
     Op::Range(Arc::new(Range::of(KeyRange::Key(key.clone()))))
 }
 
 /// Registers an instance, if nobody has since its fence was written at this revision (zero: never).
-pub(super) fn register(
+pub fn register(
     key: &Key,
     value: &Value,
     lease: Option<LeaseId>,
@@ -126,7 +123,7 @@ pub(super) fn register(
 }
 
 /// Removes an instance, on the same condition.
-pub(super) fn deregister(key: &Key, fence: Revision, incarnation: u64) -> Op {
+pub fn deregister(key: &Key, fence: Revision, incarnation: u64) -> Op {
     fenced(key, Op::Delete { key: key.clone() }, fence, incarnation)
 }
 
@@ -142,7 +139,7 @@ fn fenced(key: &Key, op: Op, fence: Revision, incarnation: u64) -> Op {
 
 /// Does something to an entry that the registry has seen at this revision, and nobody has written since: otherwise, what
 /// the registry has found out of an instance could bring it back that has deregistered meanwhile.
-pub(super) fn if_unchanged(key: &Key, seen: Revision, op: Op) -> Op {
+pub fn if_unchanged(key: &Key, seen: Revision, op: Op) -> Op {
     let unchanged = Operand::ModRevision(seen);
     Op::Transaction(Arc::new(Transaction {
         compare: vec![Compare::key(key.clone(), Relation::Equal, unchanged)],

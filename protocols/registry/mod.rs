@@ -46,16 +46,20 @@ mod proxy;
 mod server;
 
 pub use caller::Caller;
+pub use checks::{Checks, Due};
 pub use client::Client;
 pub use config::{Config, ConfigError, FIRST_PORT, Role, Settings, cluster, service_name};
 pub use engine::{DRAWS_MAX, Engine, Tally};
-pub use entry::{address_of, check_of, entry_of, fence_of, node_of, status_of};
+pub use entry::{
+    address_of, check_of, deregister, entry_of, fence_of, if_unchanged, node_of, read, register,
+    status_of, with_check, with_status,
+};
 pub use instance::{Instance, Phase, id_of};
 pub use message::{Answer, Call, Dns, Message, Ordered, Probe, Probed, Relayed, Uncalled};
 pub use op::{Called, Found, Op, Order, Ret, Source};
 pub use pool::{PICKS_MAX, Pick};
 pub use proxy::Proxy;
-pub use server::{Server, entries};
+pub use server::{Server, entries, find};
 
 use crate::{raft, service};
 use splitbrain_core::{

@@ -1,7 +1,7 @@
 //! A server: one of the service, that also asks instances how they are when it leads, and answers DNS queries.
 
 use super::checks::{Checks, Due};
-use super::entry::{all, entry_of};
+use super::entry::{entry_of, node_of};
 use super::message::{Dns, Message, Probed};
 use super::probes::PROBES;
 use super::{Config, Peer, Timer};
@@ -9,10 +9,9 @@ use crate::discovery::cache::Entry;
 use crate::discovery::dns::{Found, Transport, Zone};
 use crate::discovery::health::{Status, is_panic};
 use crate::discovery::{Instance, Label};
-use crate::kv::{self, Key, KeyRange, Range, Revision, Store};
+use crate::kv::{self, KeyRange, Range, Store};
 use crate::{raft, service};
 use splitbrain_core::{Context, Doings, Journal, Node, NodeId, SyncError, SyncId, probe};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,9 +27,7 @@ pub struct Server {
     /// How much later than it is due something may be done, before it counts as an absence.
     absence: Duration,
     /// While it decides.
-    checks: Option<Checks>,
-    /// Everything up to here is known to `checks`.
-    seen: Option<Revision>,
+    checks: Option<Checks<NodeId>>,
 }
 
 impl Server {
@@ -52,7 +49,6 @@ impl Server {
             again: Duration::from_millis(settings.service.raft.election_ms_max),
             absence: Duration::from_millis(settings.probe.timeout_ms),
             checks: None,
-            seen: None,
         }
     }
 
@@ -125,8 +121,8 @@ impl Server {
         };
         let term = server.is_lessor().then(|| server.raft().term().0);
         if self.checks.as_ref().map(Checks::term) != term {
-            self.checks = term.map(Checks::new);
-            self.seen = None;
+            let whom = |instance: &Instance| node_of(instance.address());
+            self.checks = term.map(|term| Checks::new(term, whom));
             cx.cancel_timer(Timer::Checks);
         }
         if self.has_learnt(cx) {
@@ -137,33 +133,12 @@ impl Server {
     /// Learns what has changed in the store, if it decides; whether anything has.
     fn has_learnt(&mut self, cx: &mut Context<'_, Peer>) -> bool {
         let Server {
-            service,
-            checks,
-            seen,
-            ..
+            service, checks, ..
         } = self;
-        let (Some(checks), store) = (checks, store_of(service)) else {
-            return false;
-        };
-        if *seen == Some(store.revision()) {
-            return false;
-        }
-        let instances = all();
-        let changes = seen.and_then(|seen| store.changes_of(&instances, seen.next()).ok());
-        let keys: BTreeSet<Key> = if let Some(changes) = changes {
-            changes.map(|change| change.key().clone()).collect()
-        } else {
-            let there = store.iter().map(|(key, _)| key);
-            let there = there.filter(|key| instances.contains(key));
-            there.chain(checks.keys()).cloned().collect()
-        };
-        *seen = Some(store.revision());
-        for key in &keys {
-            let found = store.key_value(key);
-            let now = cx.now();
-            checks.learn(key, found.as_ref(), now, cx.rng());
-        }
-        !keys.is_empty()
+        let now = cx.now();
+        checks
+            .as_mut()
+            .is_some_and(|checks| checks.learn(store_of(service), now, cx.rng()))
     }
 
     fn set_timer(&self, cx: &mut Context<'_, Peer>) {
@@ -257,8 +232,8 @@ pub fn entries(store: &Store, service: &Label) -> Vec<Entry> {
     }
 }
 
-/// Those that are to be given out by DNS.
-fn find(store: &Store, service: &Label, tag: Option<&Label>, panic_percent: u64) -> Found {
+/// Those that are to be given out by DNS: who is well, or all if fewer than so many percent are.
+pub fn find(store: &Store, service: &Label, tag: Option<&Label>, panic_percent: u64) -> Found {
     let mut entries = entries(store, service);
     entries.retain(|entry| tag.is_none_or(|tag| entry.instance.tags().contains(tag)));
     if entries.is_empty() {

@@ -4,10 +4,11 @@ use super::op::WatchKeys;
 use crate::kv::watch::Event;
 use crate::kv::{self, LeaseId, Revision};
 use crate::raft;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Anything that servers and clients send each other.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message {
     /// Of Raft: between servers, and the requests of clients that need an entry in the log or the leader's word.
     Raft(raft::Message),
@@ -32,16 +33,17 @@ pub enum Message {
 }
 
 /// A serializable read: of the state as of some moment, which may be long ago.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StaleRead {
     /// A random number that no other request of the client bears.
     pub nonce: u64,
     /// What to read.
+    #[serde(with = "kv::wire")]
     pub op: kv::Op,
 }
 
 /// The answer to [`StaleRead`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StaleReadReply {
     /// That of the request.
     pub nonce: u64,
@@ -52,7 +54,7 @@ pub struct StaleReadReply {
 }
 
 /// "Let this lease live on."
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeepAlive {
     /// Which lease.
     pub lease: LeaseId,
@@ -61,7 +63,7 @@ pub struct KeepAlive {
 }
 
 /// The answer to [`KeepAlive`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeepAliveReply {
     /// Which lease.
     pub lease: LeaseId,
@@ -72,7 +74,7 @@ pub struct KeepAliveReply {
 }
 
 /// What became of a [`KeepAlive`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kept {
     /// The lease has its whole time to live again, from the moment at which the client sent the request.
     Alive,
@@ -84,7 +86,7 @@ pub enum Kept {
 
 /// "Tell me of all changes to these keys after this revision." The client says it again from time to time, to any server: where a
 /// watch stands is for the client to know, so that it survives every server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watch {
     /// A random number that names the watch.
     pub watch: u64,
@@ -95,7 +97,7 @@ pub struct Watch {
 }
 
 /// "I have got everything up to this revision."
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WatchAck {
     /// Which watch.
     pub watch: u64,
@@ -104,14 +106,14 @@ pub struct WatchAck {
 }
 
 /// "Tell me no more."
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unwatch {
     /// Which watch.
     pub watch: u64,
 }
 
 /// All changes to the watched keys after one revision and up to another. Without any: there were none.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Events {
     /// Which watch.
     pub watch: u64,
@@ -124,7 +126,7 @@ pub struct Events {
 }
 
 /// Why a watch is not served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WatchRefused {
     /// Which watch.
     pub watch: u64,
@@ -133,7 +135,7 @@ pub struct WatchRefused {
 }
 
 /// Why a watch is not served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NoWatch {
     /// What the client asked for next has been compacted: the history is kept from here on.
     Compacted(Revision),

@@ -23,6 +23,8 @@ pub(super) fn free_address() -> SocketAddr {
 pub(super) struct Cluster {
     folder: tempfile::TempDir,
     http: Vec<SocketAddr>,
+    peers: Vec<SocketAddr>,
+    dns: Vec<SocketAddr>,
     /// `None` for those that are down.
     children: Vec<Option<Child>>,
 }
@@ -32,11 +34,15 @@ impl Cluster {
     pub(super) fn new(servers: usize, raft: &str) -> Cluster {
         let folder = tempfile::tempdir().expect("a folder");
         let http: Vec<SocketAddr> = (0..servers).map(|_| free_address()).collect();
-        let peers: Vec<String> = (1..=servers)
-            .map(|number| format!("n{number} = \"{}\"", free_address()))
+        let peers: Vec<SocketAddr> = (0..servers).map(|_| free_address()).collect();
+        let table: Vec<String> = (1..)
+            .zip(&peers)
+            .map(|(number, peer)| format!("n{number} = \"{peer}\""))
             .collect();
-        let peers = peers.join("\n");
+        let table = table.join("\n");
         let cluster = Cluster {
+            peers,
+            dns: (0..servers).map(|_| free_address()).collect(),
             children: http.iter().map(|_| None).collect(),
             folder,
             http,
@@ -44,8 +50,9 @@ impl Cluster {
         for (index, http) in cluster.http.iter().enumerate() {
             let node = index + 1;
             let text = format!(
-                "node = \"n{node}\"\ncluster = \"test\"\ndata = \"n{node}\"\nhttp = \"{http}\"\nclients = 16\n\
-                 [peers]\n{peers}\n[raft]\n{raft}"
+                "node = \"n{node}\"\ncluster = \"test\"\ndata = \"n{node}\"\nhttp = \"{http}\"\ndns = \"{}\"\n\
+                 clients = 16\n[peers]\n{table}\n[raft]\n{raft}",
+                cluster.dns[index]
             );
             fs::write(cluster.config(index), text).expect("written");
             let status = cluster.command(index).arg("--format").status();
@@ -56,6 +63,15 @@ impl Cluster {
 
     pub(super) fn http(&self) -> Vec<String> {
         self.http.iter().map(ToString::to_string).collect()
+    }
+
+    /// Where the servers listen to each other.
+    pub(super) fn peer(&self, index: usize) -> SocketAddr {
+        self.peers[index]
+    }
+
+    pub(super) fn dns(&self, index: usize) -> SocketAddr {
+        self.dns[index]
     }
 
     pub(super) fn config(&self, index: usize) -> PathBuf {

@@ -55,7 +55,7 @@ impl Watch {
 }
 
 /// Something that happened to a key.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Event {
     /// What.
     pub kind: EventKind,

@@ -70,6 +70,9 @@ pub enum FrameError {
     /// Sound, and without meaning.
     #[error("a frame that says nothing: {0}")]
     Content(postcard::Error),
+    /// Sound, and refused by the type of what is in it: it lies too deep in itself, or is a text where a name must be.
+    #[error("a frame that holds what no message may")]
+    Refused,
     /// The connection fails.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -158,6 +161,7 @@ impl<M: DeserializeOwned> Decoder for FrameCodec<M> {
         let frame = match postcard::take_from_bytes(content) {
             Ok((frame, [])) => frame,
             Ok(_) => return Err(FrameError::Content(postcard::Error::DeserializeBadEncoding)),
+            Err(postcard::Error::SerdeDeCustom) => return Err(FrameError::Refused),
             Err(error) => return Err(FrameError::Content(error)),
         };
         from.advance(HEADER_BYTES + length);
