@@ -342,14 +342,15 @@ impl Server {
         }
     }
 
-    /// Puts an operation in the log that no client has asked for, if this server leads and is not about to give way; whether
-    /// it did. That it is committed is not certain, and nobody is told: it shows in the state.
-    pub fn propose_own(&mut self, op: kv::Op, cx: &mut Context<'_, Peer>) -> bool {
+    /// Puts an operation in the log that no client has asked for, if this server leads and is not about to give way; where it
+    /// is in the log, if it did. That it is committed is not certain, and nobody is told: it shows in the state.
+    pub fn propose_own(&mut self, op: kv::Op, cx: &mut Context<'_, Peer>) -> Option<Index> {
         let may = matches!(&self.state, State::Leader(leader) if leader.transfer.is_none());
-        if may {
+        may.then(|| {
+            let index = self.log.last_index().next();
             self.propose(Command::Own { op }, cx);
-        }
-        may
+            index
+        })
     }
 
     fn on_request(&mut self, client: NodeId, request: Request, cx: &mut Context<'_, Peer>) {

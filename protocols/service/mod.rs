@@ -102,7 +102,7 @@ impl Peer {
     /// shows in the store.
     pub fn propose_own(&mut self, op: kv::Op, cx: &mut Context<'_, Peer>) -> bool {
         match self {
-            Peer::Server(server) if server.is_lessor() => server.propose(op, cx),
+            Peer::Server(server) if server.is_lessor() => server.propose(op, cx).is_some(),
             _ => false,
         }
     }

@@ -10,8 +10,8 @@ use super::probes::PROBES;
 use super::watches::Watches;
 use super::{Peer, Timer};
 use crate::kv::watch::WatchId;
-use crate::kv::{self, Revision, Store};
-use crate::raft::{self, Role, Term};
+use crate::kv::{self, LeaseId, Revision, Store};
+use crate::raft::{self, Index, Role, Term};
 use splitbrain_core::{Context, Doings, Journal, Node, NodeId, SyncError, SyncId, probe};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -39,8 +39,12 @@ struct Leading {
     lessor: Lessor,
     /// The latest renewal of any lease that the lessor knows of.
     renewals: u64,
-    /// Who waits until it is agreed that a lease has its whole time to live again.
-    renewing: Vec<Asked>,
+    /// Where it is in the log that less than its whole time remains of a lease, if that has not been applied here yet: the latest
+    /// such entry. A successor will begin with it, so that a lease is not kept alive by saying so alone (seed 10421 of
+    /// `service/lease-pauses`), though the store does not show it yet.
+    lessened: BTreeMap<LeaseId, Index>,
+    /// Who waits until it is agreed that a lease has its whole time to live again: until that entry is applied.
+    renewing: Vec<(Asked, Index)>,
 }
 
 /// A request to keep a lease alive, and who made it.
@@ -212,7 +216,7 @@ impl Server {
     /// It has come to lead this term, and knows all that was committed before; or it leads no more.
     fn leads(&mut self, term: Option<Term>, cx: &mut Context<'_, Peer>) {
         let before = self.leading.take();
-        for asked in before.into_iter().flat_map(|leading| leading.renewing) {
+        for (asked, _) in before.into_iter().flat_map(|leading| leading.renewing) {
             answer(asked, Kept::NotLeader(None), cx);
         }
         cx.cancel_timer(Timer::Leases);
@@ -233,6 +237,7 @@ impl Server {
             term,
             lessor,
             renewals,
+            lessened: BTreeMap::new(),
             renewing: Vec::new(),
         });
         self.set_lease_timer(cx);
@@ -241,36 +246,30 @@ impl Server {
     /// What has been agreed on since the lessor last looked.
     fn learn_leases(&mut self, cx: &mut Context<'_, Peer>) {
         let (now, terms) = (cx.now(), self.settings.terms());
+        let applied = self.raft().last_applied();
         let store = store_of(&self.raft);
         let Some(leading) = &mut self.leading else {
             return;
         };
+        leading.renewing.retain(|(asked, at)| {
+            let waits = *at > applied;
+            if !waits {
+                let is_there = store.lease(asked.request.lease).is_some();
+                let kept = if is_there { Kept::Alive } else { Kept::Gone };
+                answer(*asked, kept, cx);
+            }
+            waits
+        });
         if store.lease_renewals() == leading.renewals {
             return;
         }
+        leading.lessened.retain(|_, at| *at > applied);
         for (id, lease) in store.leases_renewed_after(leading.renewals) {
             leading
                 .lessor
                 .renewed(id, ttl(lease), remaining(lease), now, terms);
         }
         leading.renewals = store.lease_renewals();
-        let mut agreed = std::mem::take(&mut leading.renewing);
-        agreed.retain(|asked| {
-            let lease = store.lease(asked.request.lease);
-            let waits = lease.is_some_and(|lease| lease.remaining_ms() < lease.ttl_ms());
-            if !waits {
-                let kept = if lease.is_some() {
-                    Kept::Alive
-                } else {
-                    Kept::Gone
-                };
-                answer(*asked, kept, cx);
-            }
-            waits
-        });
-        if let Some(leading) = &mut self.leading {
-            leading.renewing = agreed;
-        }
         self.set_lease_timer(cx);
     }
 
@@ -316,7 +315,8 @@ impl Server {
             answer(asked, Kept::Gone, cx);
             return;
         };
-        let has_whole_time = lease.remaining_ms() >= lease.ttl_ms();
+        let applied = self.raft().last_applied();
+        let is_whole = lease.remaining_ms() >= lease.ttl_ms();
         let ttl_ms = lease.ttl_ms();
         let Some(leading) = &mut self.leading else {
             answer(asked, Kept::NotLeader(None), cx);
@@ -327,24 +327,37 @@ impl Server {
             probe!(cx, "a request to keep a lease alive came too late");
             return;
         }
-        if has_whole_time {
+        let is_lessened = leading.lessened.get(&id).is_some_and(|at| *at > applied);
+        if is_whole && !is_lessened {
             answer(asked, Kept::Alive, cx);
         } else {
             // A successor would begin with what was written down (etcd #13294).
             probe!(cx, "a lease that was kept alive had been written down");
-            leading
-                .renewing
-                .retain(|other| other.client != asked.client || other.request.lease != id);
-            leading.renewing.push(asked);
-            self.propose(
-                kv::Op::LeaseCheckpoint {
-                    lease: id,
-                    remaining_ms: ttl_ms,
-                },
-                cx,
-            );
+            self.renew(asked, ttl_ms, cx);
         }
         self.set_lease_timer(cx);
+    }
+
+    /// Has it agreed that a lease has its whole time to live again, and then answers. If that cannot be proposed now, the client will
+    /// ask again.
+    fn renew(&mut self, asked: Asked, ttl_ms: u64, cx: &mut Context<'_, Peer>) {
+        let lease = asked.request.lease;
+        let op = kv::Op::LeaseCheckpoint {
+            lease,
+            remaining_ms: ttl_ms,
+        };
+        let Some(at) = self.propose(op, cx) else {
+            return;
+        };
+        if at <= self.raft().last_applied() {
+            // A server that is a quorum by itself.
+            answer(asked, Kept::Alive, cx);
+        } else if let Some(leading) = &mut self.leading {
+            leading
+                .renewing
+                .retain(|(other, _)| other.client != asked.client || other.request.lease != lease);
+            leading.renewing.push((asked, at));
+        }
     }
 
     /// Proposes what is due.
@@ -380,20 +393,22 @@ impl Server {
                     }
                 }
             };
-            self.propose(op, cx);
+            let at = self.propose(op, cx);
+            if let (Due::Checkpoint(..), Some(at), Some(leading)) = (due, at, &mut self.leading) {
+                leading.lessened.insert(id, at);
+            }
         }
         self.set_lease_timer(cx);
     }
 
     /// Proposes something that no client has asked for. If it cannot be proposed now, it is due again.
-    pub(super) fn propose(&mut self, op: kv::Op, cx: &mut Context<'_, Peer>) -> bool {
-        let mut is_proposed = false;
+    pub(super) fn propose(&mut self, op: kv::Op, cx: &mut Context<'_, Peer>) -> Option<Index> {
+        let mut proposed = None;
         self.with_raft(cx, |raft, cx| {
-            if let Some(server) = raft.server_mut() {
-                is_proposed = server.propose_own(op, cx);
-            }
+            let server = raft.server_mut();
+            proposed = server.and_then(|server| server.propose_own(op, cx));
         });
-        is_proposed
+        proposed
     }
 
     fn set_lease_timer(&self, cx: &mut Context<'_, Peer>) {
