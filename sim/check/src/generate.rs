@@ -149,7 +149,7 @@ fn apply(cell: &mut Option<Arc<str>>, op: &Op) -> Ret {
 }
 
 /// `SplitMix64` (Steele, Lea & Flood 2014): a few lines, and good enough to vary a test.
-struct SplitMix(u64);
+pub(crate) struct SplitMix(pub(crate) u64);
 
 impl SplitMix {
     fn next(&mut self) -> u64 {
@@ -161,11 +161,11 @@ impl SplitMix {
     }
 
     /// A number below `end`, which is above 0.
-    fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
     }
 
-    fn index(&mut self, len: usize) -> usize {
+    pub(crate) fn index(&mut self, len: usize) -> usize {
         self.below(len as u64) as usize
     }
 }

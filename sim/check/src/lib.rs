@@ -42,6 +42,7 @@ mod model;
 pub mod models;
 pub mod registry;
 pub mod transactional;
+pub mod transactions;
 mod verdict;
 pub mod watch;
 
