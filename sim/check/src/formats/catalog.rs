@@ -1,7 +1,8 @@
 //! The models by name, and what the operations of files are in each: one row a model.
 
 use super::dictionary::{Answer, Call, Dictionary, Fail, Keys, Word};
-use super::reading::{Reading, Typed, Wrong};
+use super::elle;
+use super::reading::{JudgeError, Reading, Typed, Wrong};
 use crate::models::{cas_register, key_value, register, strings, transactional};
 use crate::{Budget, History, Verdict};
 
@@ -64,6 +65,18 @@ pub const CATALOG: &[Known] = &[
                 transactional::Transactional::of(history, 1)
             })
         },
+    },
+    Known {
+        name: "list-append",
+        about: "transactions that append to lists and read them: strictly serializable",
+        dictionary: &LIST_APPEND,
+        begin: elle::lists,
+    },
+    Known {
+        name: "rw-register",
+        about: "transactions that write and read registers: strictly serializable",
+        dictionary: &RW_REGISTER,
+        begin: elle::registers,
     },
 ];
 
@@ -146,11 +159,21 @@ const STORE: Dictionary = Dictionary {
     words: &[],
 };
 
+/// What transactions do is in their value.
+const LIST_APPEND: Dictionary = Dictionary {
+    model: "list-append",
+    ..STORE
+};
+const RW_REGISTER: Dictionary = Dictionary {
+    model: "rw-register",
+    ..STORE
+};
+
 fn judge_store(
     _: &transactional::Transactional,
     history: &History<transactional::Op, transactional::Ret>,
     budget: Budget,
-) -> Result<Verdict<Wrong>, crate::transactional::Error> {
+) -> Result<Verdict<Wrong>, JudgeError> {
     use crate::transactional::{Settings, Violation, check};
     Ok(match check(history, &Settings::default(), budget)? {
         Verdict::Valid => Verdict::Valid,

@@ -223,3 +223,35 @@ fn transactions_are_lists_of_steps() {
         formats::read(bad.as_bytes(), None, |record| steps(&record).map(|_| ())).unwrap_err();
     insta::assert_snapshot!(error, @"line 1, column 1: expected the steps of a transaction, as [[:append key element] [:r key seen] [:w key value]], found [increment 3 1]");
 }
+
+/// A transaction that read what a later one appended, and one of registers that lost a write: both are found, and named.
+#[test]
+fn transactions_are_held_to_strict_serializability() {
+    let good = "{:process 0, :type :invoke, :f :txn, :value [[:append 3 1] [:r 3 nil]], :time 10}
+        {:process 0, :type :ok, :f :txn, :value [[:append 3 1] [:r 3 [1]]], :time 20}
+        {:process 1, :type :invoke, :f :txn, :value [[:r 3 nil]], :time 30}
+        {:process 1, :type :ok, :f :txn, :value [[:r 3 [1]]], :time 40}";
+    let (_, model, reading) = read(good, Fail::Dropped);
+    assert_eq!(model, "list-append");
+    assert_eq!(reading.judge(Budget::default()).unwrap(), Verdict::Valid);
+    assert_eq!(
+        words(&*reading),
+        ["append 3 1, read 3 -> [1]", "read 3 -> [1]"]
+    );
+    assert_eq!(reading.statistics().concurrency_max, 1);
+    let stale = good.replace(":value [[:r 3 [1]]]", ":value [[:r 3 nil]]");
+    let (.., reading) = read(&stale, Fail::Dropped);
+    let Verdict::Invalid(wrong) = reading.judge(Budget::default()).unwrap() else {
+        panic!("it read what was before");
+    };
+    assert!(wrong.what.starts_with("ruled out: "), "{}", wrong.what);
+    let registers = "{:process 0, :type :invoke, :f :txn, :value [[:r :x nil] [:w :x 1]]}
+        {:process 1, :type :invoke, :f :txn, :value [[:r :x nil] [:w :x 2]]}
+        {:process 0, :type :ok, :f :txn, :value [[:r :x nil] [:w :x 1]]}
+        {:process 1, :type :ok, :f :txn, :value [[:r :x nil] [:w :x 2]]}";
+    let (_, model, reading) = read(registers, Fail::Dropped);
+    assert_eq!(model, "rw-register");
+    assert_eq!(reading.statistics().concurrency_max, 2);
+    let verdict = reading.judge(Budget::default()).unwrap();
+    assert!(matches!(verdict, Verdict::Invalid(_)), "a lost update");
+}
