@@ -46,7 +46,10 @@ fn pages() {
     let sandbox = Sandbox::new();
     let runs_in = sandbox.file("check-README.in");
     std::fs::create_dir(&runs_in).unwrap();
-    std::fs::copy(history("etcd_000.log"), runs_in.join("etcd_000.log")).unwrap();
+    for (folder, name) in [("porcupine", "etcd_000.log"), ("elle", "write-skew.edn")] {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sim/check/tests/data");
+        std::fs::copy(file.join(folder).join(name), runs_in.join(name)).unwrap();
+    }
     for folder in ["faults", "guide", "check"] {
         let pages = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../docs")

@@ -1,8 +1,12 @@
 //! The models by name, and what the operations of files are in each: one row a model.
 
 use super::dictionary::{Answer, Call, Dictionary, Fail, Keys, Word};
-use super::reading::{Reading, Typed, Wrong};
-use crate::models::{cas_register, key_value, register, strings, transactional};
+use super::elle;
+use super::reading::{JudgeError, Reading, Typed, Wrong};
+use crate::models::{
+    cas_register, counter, fenced_lock, key_value, lease, mutex, priority_queue, queue, register,
+    set, stack, strings, transactional,
+};
 use crate::{Budget, History, Verdict};
 
 /// A model that histories can be checked against, by its name.
@@ -56,6 +60,55 @@ pub const CATALOG: &[Known] = &[
         begin: |dictionary, fail| Typed::begin(key_value::KeyValue, dictionary, fail),
     },
     Known {
+        name: "queue",
+        about: "numbers, first in, first out: enqueue, dequeue",
+        dictionary: &QUEUE,
+        begin: |dictionary, fail| Typed::begin(queue::Queue, dictionary, fail),
+    },
+    Known {
+        name: "stack",
+        about: "numbers, last in, first out: push, pop",
+        dictionary: &STACK,
+        begin: |dictionary, fail| Typed::begin(stack::Stack, dictionary, fail),
+    },
+    Known {
+        name: "priority-queue",
+        about: "numbers, the least comes out first: insert, delete-min",
+        dictionary: &PRIORITY_QUEUE,
+        begin: |dictionary, fail| Typed::begin(priority_queue::PriorityQueue, dictionary, fail),
+    },
+    Known {
+        name: "set",
+        about: "a set of numbers: add, remove, contains, read",
+        dictionary: &SET,
+        begin: |dictionary, fail| Typed::begin(set::Set, dictionary, fail),
+    },
+    Known {
+        name: "counter",
+        about: "a number to add to: add, read",
+        dictionary: &COUNTER,
+        begin: |dictionary, fail| Typed::begin(counter::Counter, dictionary, fail),
+    },
+    // Before the mutex, which asks for less.
+    Known {
+        name: "fenced-lock",
+        about: "a lock whose holders get ever greater numbers: acquire, release",
+        dictionary: &FENCED_LOCK,
+        begin: |dictionary, fail| Typed::begin(fenced_lock::FencedLock, dictionary, fail),
+    },
+    Known {
+        name: "mutex",
+        about: "a lock that one owner holds at a time: acquire, release",
+        dictionary: &MUTEX,
+        begin: |dictionary, fail| Typed::begin(mutex::Mutex, dictionary, fail),
+    },
+    Known {
+        name: "lease",
+        about: "a lock that is lost in time: acquire, renew, release, expire",
+        dictionary: &LEASE,
+        begin: |dictionary, fail| Typed::begin(lease::Lease, dictionary, fail),
+    },
+    Known {
         name: "store",
         about: "a store like etcd's: transactions, ranges, revisions (only as jsonl)",
         dictionary: &STORE,
@@ -65,13 +118,25 @@ pub const CATALOG: &[Known] = &[
             })
         },
     },
+    Known {
+        name: "list-append",
+        about: "transactions that append to lists and read them: strictly serializable",
+        dictionary: &LIST_APPEND,
+        begin: elle::lists,
+    },
+    Known {
+        name: "rw-register",
+        about: "transactions that write and read registers: strictly serializable",
+        dictionary: &RW_REGISTER,
+        begin: elle::registers,
+    },
 ];
 
 const READ: Word = Word {
     names: &["read", "r", "get"],
     f: "read",
     call: Call::Nothing,
-    answer: Answer::Value,
+    answer: Answer::As("value"),
 };
 const WRITE: Word = Word {
     names: &["write", "w", "put", "set"],
@@ -107,6 +172,98 @@ const APPEND: Word = Word {
     call: Call::Value,
     answer: Answer::Nothing,
 };
+
+/// What puts something in.
+const fn puts(names: &'static [&'static str], f: &'static str) -> Word {
+    Word {
+        names,
+        f,
+        call: Call::Value,
+        answer: Answer::Nothing,
+    }
+}
+
+/// What takes something out, or says that there was nothing.
+const fn takes(names: &'static [&'static str], f: &'static str) -> Word {
+    Word { names, f, ..READ }
+}
+
+/// What somebody asks for, who can be refused.
+const fn owned(names: &'static [&'static str], f: &'static str) -> Word {
+    Word {
+        names,
+        f,
+        call: Call::Owner,
+        answer: Answer::Whether("done"),
+    }
+}
+
+const ACQUIRE: Word = owned(&["acquire", "lock"], "acquire");
+const RELEASE: Word = owned(&["release", "unlock"], "release");
+
+/// Numbers, without keys.
+const fn numbers(model: &'static str, words: &'static [Word]) -> Dictionary {
+    Dictionary {
+        model,
+        keys: Keys::None,
+        text: false,
+        words,
+    }
+}
+
+const QUEUE: Dictionary = numbers(
+    "queue",
+    &[
+        puts(&["enqueue", "enq"], "enqueue"),
+        takes(&["dequeue", "deq"], "dequeue"),
+    ],
+);
+const STACK: Dictionary = numbers("stack", &[puts(&["push"], "push"), takes(&["pop"], "pop")]);
+const PRIORITY_QUEUE: Dictionary = numbers(
+    "priority-queue",
+    &[
+        puts(&["insert"], "insert"),
+        takes(&["delete-min", "delete_min"], "delete_min"),
+    ],
+);
+const SET: Dictionary = numbers(
+    "set",
+    &[
+        puts(&["add"], "add"),
+        puts(&["remove"], "remove"),
+        Word {
+            names: &["contains"],
+            f: "contains",
+            call: Call::Value,
+            answer: Answer::Said("found"),
+        },
+        Word {
+            answer: Answer::As("values"),
+            ..READ
+        },
+    ],
+);
+const COUNTER: Dictionary = numbers("counter", &[puts(&["add"], "add"), READ]);
+const FENCED_LOCK: Dictionary = numbers(
+    "fenced-lock",
+    &[
+        Word {
+            answer: Answer::As("fence"),
+            ..ACQUIRE
+        },
+        RELEASE,
+    ],
+);
+const MUTEX: Dictionary = numbers("mutex", &[ACQUIRE, RELEASE]);
+const LEASE: Dictionary = numbers(
+    "lease",
+    &[
+        ACQUIRE,
+        owned(&["renew"], "renew"),
+        RELEASE,
+        owned(&["expire"], "expire"),
+    ],
+);
 
 const REGISTER: Dictionary = Dictionary {
     model: "register",
@@ -146,11 +303,21 @@ const STORE: Dictionary = Dictionary {
     words: &[],
 };
 
+/// What transactions do is in their value.
+const LIST_APPEND: Dictionary = Dictionary {
+    model: "list-append",
+    ..STORE
+};
+const RW_REGISTER: Dictionary = Dictionary {
+    model: "rw-register",
+    ..STORE
+};
+
 fn judge_store(
     _: &transactional::Transactional,
     history: &History<transactional::Op, transactional::Ret>,
     budget: Budget,
-) -> Result<Verdict<Wrong>, crate::transactional::Error> {
+) -> Result<Verdict<Wrong>, JudgeError> {
     use crate::transactional::{Settings, Violation, check};
     Ok(match check(history, &Settings::default(), budget)? {
         Verdict::Valid => Verdict::Valid,

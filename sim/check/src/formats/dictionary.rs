@@ -60,13 +60,16 @@ pub(super) enum Call {
     Value,
     /// What is expected, and what it is to be then.
     Change,
+    /// Who asks: the field `owner`, or else the process.
+    Owner,
 }
 
 /// What it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     Nothing,
-    Value,
+    /// The value, which the model has in this field.
+    As(&'static str),
     /// Whether it could, in this field.
     Whether(&'static str),
     /// The same, and the file must say so: that it ended well does not tell.
@@ -137,6 +140,10 @@ impl Dictionary {
         fields.extend(key.map(|key| ("key", key)));
         match word.call {
             Call::Nothing => {}
+            Call::Owner => {
+                let process = Value::Integer(record.process.0.cast_signed());
+                fields.push(("owner", said(record, "owner").unwrap_or(process)));
+            }
             Call::Value => fields.push(("value", self.value(value.unwrap_or(&NIL)))),
             Call::Change => {
                 let expected = record.more.iter().find(|(name, _)| name == "expected");
@@ -163,9 +170,9 @@ impl Dictionary {
     fn answer<'a>(&self, record: &'a Record<'_>, word: &Word) -> Result<Pairs<'a>, String> {
         Ok(match word.answer {
             Answer::Nothing => Vec::new(),
-            Answer::Value => {
+            Answer::As(field) => {
                 let (_, value) = self.key(record)?;
-                vec![("value", self.value(value.unwrap_or(&NIL)))]
+                vec![(field, self.value(value.unwrap_or(&NIL)))]
             }
             Answer::Whether(flag) => vec![(flag, said(record, flag).unwrap_or(Value::Bool(true)))],
             Answer::Said(flag) => {

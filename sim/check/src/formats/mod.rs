@@ -14,6 +14,7 @@
 mod catalog;
 mod dictionary;
 pub mod edn;
+mod elle;
 mod guess;
 mod json;
 pub mod jsonl;
@@ -27,7 +28,7 @@ mod value;
 pub use catalog::{CATALOG, Known};
 pub use dictionary::Fail;
 pub use guess::{Misfit, candidates, guess};
-pub use reading::{Bar, Reading, Statistics, Wrong};
+pub use reading::{Bar, JudgeError, Reading, Statistics, Wrong};
 pub use record::{Kind, Record};
 use source::Source;
 use std::fmt;

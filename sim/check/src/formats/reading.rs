@@ -2,10 +2,9 @@
 
 use super::dictionary::{Dictionary, Fail, Meaning};
 use super::{FormatErrorKind, Kind, Record, jsonl};
-use crate::transactional::Error;
 use crate::{
-    Budget, Counterexample, Event, Footprint, History, Model, Outcome, Pairing, Point, ProcessId,
-    Verdict, What, check,
+    Budget, Counterexample, Event, Footprint, History, HistoryError, Model, Outcome, Pairing,
+    Point, ProcessId, Verdict, What, check,
 };
 use rustc_hash::FxHashMap;
 use serde::de::DeserializeOwned;
@@ -26,10 +25,24 @@ pub trait Reading {
     ///
     /// # Errors
     /// If it makes no sense, which [`Reading::push`] would have said.
-    fn judge(&self, budget: Budget) -> Result<Verdict<Wrong>, Error>;
+    fn judge(&self, budget: Budget) -> Result<Verdict<Wrong>, JudgeError>;
 
     /// All operations, as they are shown.
     fn bars(&self) -> Vec<Bar>;
+}
+
+/// A history that no verdict can be given on.
+#[derive(Debug, thiserror::Error)]
+pub enum JudgeError {
+    /// It makes no sense.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// As a history of a store.
+    #[error(transparent)]
+    Store(#[from] crate::transactional::Error),
+    /// As a history of transactions.
+    #[error(transparent)]
+    Transactions(#[from] crate::transactions::Unfit),
 }
 
 /// What is wrong with a history.
@@ -77,8 +90,11 @@ pub struct Bar {
     pub keys: Vec<String>,
 }
 
-type Judge<M> =
-    fn(&M, &History<<M as Model>::Op, <M as Model>::Ret>, Budget) -> Result<Verdict<Wrong>, Error>;
+type Judge<M> = fn(
+    &M,
+    &History<<M as Model>::Op, <M as Model>::Ret>,
+    Budget,
+) -> Result<Verdict<Wrong>, JudgeError>;
 
 /// A history of one model.
 pub(super) struct Typed<M: Model> {
@@ -90,8 +106,29 @@ pub(super) struct Typed<M: Model> {
     pairing: Pairing,
     /// What each process does or did last: the index of the word.
     at: FxHashMap<ProcessId, u8>,
-    timed: bool,
+    time: Time,
+}
+
+/// When events are: as the file says, or a millisecond each if it says nothing.
+#[derive(Debug, Default)]
+pub(super) struct Time {
+    pub(super) timed: bool,
     last_ns: u64,
+}
+
+impl Time {
+    /// The time of the event with this number, of which the file says this.
+    pub(super) fn of(&mut self, said: Option<u64>, event: usize) -> u64 {
+        if event == 0 {
+            self.timed = said.is_some();
+        }
+        match said {
+            Some(time_ns) if self.timed => self.last_ns = time_ns,
+            _ if self.timed => {}
+            _ => self.last_ns = event as u64 * UNTIMED_NS,
+        }
+        self.last_ns
+    }
 }
 
 /// What is shown where the file does not say when: so many nanoseconds an event.
@@ -130,8 +167,7 @@ where
             history: History::new(),
             pairing: Pairing::default(),
             at: FxHashMap::default(),
-            timed: true,
-            last_ns: 0,
+            time: Time::default(),
         })
     }
 
@@ -159,23 +195,10 @@ where
             Meaning::Info => What::Info,
         };
         Ok(Event {
-            time_ns: self.time(record.time_ns),
+            time_ns: self.time.of(record.time_ns, self.history.len()),
             process: record.process,
             what,
         })
-    }
-
-    /// When the next event is: as the file says, or the next millisecond if it says nothing.
-    fn time(&mut self, said: Option<u64>) -> u64 {
-        if self.history.is_empty() {
-            self.timed = said.is_some();
-        }
-        match said {
-            Some(time_ns) if self.timed => self.last_ns = time_ns,
-            _ if self.timed => {}
-            _ => self.last_ns = self.history.len() as u64 * UNTIMED_NS,
-        }
-        self.last_ns
     }
 }
 
@@ -199,7 +222,7 @@ where
 
     fn statistics(&self) -> Statistics {
         let mut statistics = Statistics {
-            timed: self.timed,
+            timed: self.time.timed,
             ..Statistics::default()
         };
         let mut open = 0;
@@ -224,7 +247,7 @@ where
         statistics
     }
 
-    fn judge(&self, budget: Budget) -> Result<Verdict<Wrong>, Error> {
+    fn judge(&self, budget: Budget) -> Result<Verdict<Wrong>, JudgeError> {
         let model = (self.model)(&self.history);
         (self.judge)(&model, &self.history, budget)
     }
@@ -256,7 +279,7 @@ fn linearizable<M: Model>(
     model: &M,
     history: &History<M::Op, M::Ret>,
     budget: Budget,
-) -> Result<Verdict<Wrong>, Error> {
+) -> Result<Verdict<Wrong>, JudgeError> {
     Ok(match check(model, history, budget)? {
         Verdict::Valid => Verdict::Valid,
         Verdict::Invalid(why) => Verdict::Invalid(Wrong {

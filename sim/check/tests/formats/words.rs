@@ -18,7 +18,10 @@ fn read(text: &str, fail: Fail) -> (Format, &'static str, Box<dyn Reading>) {
     let summary = summary.unwrap_or_else(|error| panic!("{error}\n{text}"));
     match formats::guess(&records, formats::candidates(None), fail) {
         Ok((known, reading)) => (summary.format, known.name, reading),
-        Err(misfits) => panic!("{}\n{text}", misfits[0]),
+        Err(misfits) => {
+            let misfits: Vec<String> = misfits.iter().map(ToString::to_string).collect();
+            panic!("{}\n{text}", misfits.join("\n"))
+        }
     }
 }
 
@@ -222,4 +225,107 @@ fn transactions_are_lists_of_steps() {
     let error =
         formats::read(bad.as_bytes(), None, |record| steps(&record).map(|_| ())).unwrap_err();
     insta::assert_snapshot!(error, @"line 1, column 1: expected the steps of a transaction, as [[:append key element] [:r key seen] [:w key value]], found [increment 3 1]");
+}
+
+/// A transaction that read what a later one appended, and one of registers that lost a write: both are found, and named.
+#[test]
+fn transactions_are_held_to_strict_serializability() {
+    let good = "{:process 0, :type :invoke, :f :txn, :value [[:append 3 1] [:r 3 nil]], :time 10}
+        {:process 0, :type :ok, :f :txn, :value [[:append 3 1] [:r 3 [1]]], :time 20}
+        {:process 1, :type :invoke, :f :txn, :value [[:r 3 nil]], :time 30}
+        {:process 1, :type :ok, :f :txn, :value [[:r 3 [1]]], :time 40}";
+    let (_, model, reading) = read(good, Fail::Dropped);
+    assert_eq!(model, "list-append");
+    assert_eq!(reading.judge(Budget::default()).unwrap(), Verdict::Valid);
+    assert_eq!(
+        words(&*reading),
+        ["append 3 1, read 3 -> [1]", "read 3 -> [1]"]
+    );
+    assert_eq!(reading.statistics().concurrency_max, 1);
+    let stale = good.replace(":value [[:r 3 [1]]]", ":value [[:r 3 nil]]");
+    let (.., reading) = read(&stale, Fail::Dropped);
+    let Verdict::Invalid(wrong) = reading.judge(Budget::default()).unwrap() else {
+        panic!("it read what was before");
+    };
+    assert!(wrong.what.starts_with("ruled out: "), "{}", wrong.what);
+    let registers = "{:process 0, :type :invoke, :f :txn, :value [[:r :x nil] [:w :x 1]]}
+        {:process 1, :type :invoke, :f :txn, :value [[:r :x nil] [:w :x 2]]}
+        {:process 0, :type :ok, :f :txn, :value [[:r :x nil] [:w :x 1]]}
+        {:process 1, :type :ok, :f :txn, :value [[:r :x nil] [:w :x 2]]}";
+    let (_, model, reading) = read(registers, Fail::Dropped);
+    assert_eq!(model, "rw-register");
+    assert_eq!(reading.statistics().concurrency_max, 2);
+    let verdict = reading.judge(Budget::default()).unwrap();
+    assert!(matches!(verdict, Verdict::Invalid(_)), "a lost update");
+}
+
+/// A file of each model that is told by its words.
+#[test]
+fn containers_counters_and_locks_are_known_by_their_functions() {
+    let history = |events: &str| {
+        let mut text = String::new();
+        for (number, event) in (0..).zip(events.split(';')) {
+            let (process, rest) = event.trim().split_once(' ').unwrap();
+            let (kind, rest) = rest.split_once(' ').unwrap();
+            let (f, value) = rest.split_once(' ').unwrap_or((rest, "nil"));
+            text += &format!(
+                "{{:process {process}, :type :{kind}, :f :{f}, :value {value}, :time {number}}}\n"
+            );
+        }
+        text
+    };
+    for (model, right, wrong) in [
+        (
+            "queue",
+            "0 invoke enqueue 1; 0 ok enqueue 1; 0 invoke dequeue; 0 ok dequeue 1; 0 invoke dequeue; 0 ok dequeue nil",
+            "0 invoke enqueue 1; 0 ok enqueue 1; 0 invoke dequeue; 0 ok dequeue nil",
+        ),
+        (
+            "stack",
+            "0 invoke push 1; 0 ok push 1; 0 invoke push 2; 0 ok push 2; 0 invoke pop; 0 ok pop 2",
+            "0 invoke push 1; 0 ok push 1; 0 invoke push 2; 0 ok push 2; 0 invoke pop; 0 ok pop 1",
+        ),
+        (
+            "priority-queue",
+            "0 invoke insert 2; 0 ok insert 2; 0 invoke insert 1; 0 ok insert 1; 0 invoke delete-min; 0 ok delete-min 1",
+            "0 invoke insert 2; 0 ok insert 2; 0 invoke insert 1; 0 ok insert 1; 0 invoke delete-min; 0 ok delete-min 2",
+        ),
+        (
+            "set",
+            "0 invoke add 1; 0 ok add 1; 0 invoke add 2; 0 ok add 2; 0 invoke read; 0 ok read #{2 1}",
+            "0 invoke add 1; 0 ok add 1; 0 invoke add 2; 0 ok add 2; 0 invoke read; 0 ok read [1]",
+        ),
+        (
+            "counter",
+            "0 invoke add 2; 0 ok add 2; 1 invoke add 3; 0 invoke read; 0 ok read 5",
+            "0 invoke add 2; 0 ok add 2; 1 invoke add 3; 0 invoke read; 0 ok read 3",
+        ),
+        (
+            "fenced-lock",
+            "0 invoke acquire; 0 ok acquire 7; 0 invoke release; 0 ok release; 1 invoke acquire; 1 ok acquire 8",
+            "0 invoke acquire; 0 ok acquire 7; 0 invoke release; 0 ok release; 1 invoke acquire; 1 ok acquire 7",
+        ),
+        (
+            "mutex",
+            "0 invoke acquire; 1 invoke acquire; 0 ok acquire; 0 invoke release; 0 ok release; 1 ok acquire",
+            "0 invoke acquire; 1 invoke acquire; 0 ok acquire; 1 ok acquire; 0 invoke release; 0 ok release",
+        ),
+        (
+            "lease",
+            "0 invoke acquire; 0 ok acquire; 0 invoke renew; 0 ok renew; 2 invoke expire; 1 invoke acquire; 1 fail acquire",
+            "0 invoke acquire; 0 ok acquire; 0 invoke renew; 0 ok renew; 1 invoke acquire; 1 ok acquire",
+        ),
+    ] {
+        let judged = |events: &str| {
+            let (_, name, reading) = read(&history(events), Fail::Dropped);
+            assert_eq!(name, model);
+            reading.judge(Budget::default()).unwrap()
+        };
+        assert_eq!(judged(right), Verdict::Valid, "{model}: {right}");
+        let wrong_judged = judged(wrong);
+        assert!(
+            matches!(wrong_judged, Verdict::Invalid(_)),
+            "{model}: {wrong_judged:?}"
+        );
+    }
 }
