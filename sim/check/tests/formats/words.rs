@@ -262,18 +262,13 @@ fn transactions_are_held_to_strict_serializability() {
 /// A file of each model that is told by its words.
 #[test]
 fn containers_counters_and_locks_are_known_by_their_functions() {
-    let history = |events: &str| {
-        let mut text = String::new();
-        for (number, event) in (0..).zip(events.split(';')) {
-            let (process, rest) = event.trim().split_once(' ').unwrap();
-            let (kind, rest) = rest.split_once(' ').unwrap();
-            let (f, value) = rest.split_once(' ').unwrap_or((rest, "nil"));
-            text += &format!(
-                "{{:process {process}, :type :{kind}, :f :{f}, :value {value}, :time {number}}}\n"
-            );
-        }
-        text
+    let line = |(number, event): (usize, &str)| {
+        let (process, rest) = event.trim().split_once(' ').unwrap();
+        let (kind, rest) = rest.split_once(' ').unwrap();
+        let (f, value) = rest.split_once(' ').unwrap_or((rest, "nil"));
+        format!("{{:process {process}, :type :{kind}, :f :{f}, :value {value}, :time {number}}}\n")
     };
+    let history = |events: &str| -> String { events.split(';').enumerate().map(line).collect() };
     for (model, right, wrong) in [
         (
             "queue",
