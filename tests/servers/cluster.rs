@@ -1,10 +1,12 @@
 //! Servers as processes, in a folder that is gone after the test.
 
 use splitbrain_server::request::Connection;
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 
@@ -14,10 +16,17 @@ pub(super) const SPLITBRAIN: &str = env!("CARGO_BIN_EXE_splitbrain-server");
 pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A port that nobody uses, chosen by the system. Not at the address from which connections are made: such a connection could have the
-/// port of a server that is down.
+/// port of a server that is down. And none that another test was given: its server may not listen yet, or be down.
 pub(super) fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.2:0").expect("a free port");
-    listener.local_addr().expect("an address")
+    static GIVEN: Mutex<BTreeSet<SocketAddr>> = Mutex::new(BTreeSet::new());
+    loop {
+        let listener = TcpListener::bind("127.0.0.2:0").expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if given.insert(address) {
+            return address;
+        }
+    }
 }
 
 pub(super) struct Cluster {

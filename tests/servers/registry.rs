@@ -1,6 +1,6 @@
 //! The registry of real servers: registered, looked up, asked how they are, and found by DNS.
 
-use super::cluster::{Cluster, PATIENCE};
+use super::cluster::{Cluster, PATIENCE, free_address};
 use super::tools::installed;
 use hyper::Method;
 use serde_json::{Value, json};
@@ -214,7 +214,7 @@ async fn what_can_be_no_instance_is_refused_with_a_sentence() {
 
 /// Answers every request with the status that it is told.
 async fn page(status: Arc<AtomicU16>) -> u16 {
-    let listener = TcpListener::bind("127.0.0.2:0").await.expect("a port");
+    let listener = TcpListener::bind(free_address()).await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     tokio::spawn(async move {
         loop {
@@ -239,7 +239,7 @@ async fn the_registry_asks_instances_how_they_are() {
     let check = json!({"http": {"path": "/health", "probe": probe}});
     let asked = json!({"address": "127.0.0.2", "port": port, "check": check});
     assert_eq!(put(&cluster, 0, "/web/page", asked).await, 200);
-    let listener = TcpListener::bind("127.0.0.2:0").await.unwrap();
+    let listener = TcpListener::bind(free_address()).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let check = json!({"tcp": {"probe": probe, "deregister_after_ms": 1500}});
     let connected = json!({"address": "127.0.0.2", "port": port, "check": check});
