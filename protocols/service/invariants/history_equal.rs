@@ -30,7 +30,7 @@ impl Committed {
         through: Revision,
         keys: &KeyRange,
     ) -> Option<impl Iterator<Item = &Change>> {
-        let known = after >= self.begin && through <= self.end && after <= through;
+        let known = after >= self.begin && through <= self.end.max(after) && after <= through;
         let range = known.then(|| self.changes.range(after.next()..through.next()))?;
         let changes = range.flat_map(|(_, changes)| changes);
         Some(changes.filter(|change| keys.contains(change.key())))

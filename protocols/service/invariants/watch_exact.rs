@@ -64,8 +64,9 @@ impl WatchExact {
             events,
         } = delivery;
         let told = format!("{client} was told of {keys} after {after} up to {through}");
-        if *through > self.committed.end() {
-            let end = self.committed.end();
+        let end = self.committed.end();
+        // A client may ask for what comes after a revision that is yet to come: told that it is still there, it was told nothing.
+        if *through > end.max(*after) {
             return Err(format!(
                 "{told}, but no server is further than {end} (bookmarkable)"
             ));
@@ -226,6 +227,8 @@ mod tests {
         assert_eq!(told(1, 4, &[a, b, c, d]), Ok(()));
         assert_eq!(told(2, 3, &[b]), Ok(()));
         assert_eq!(told(4, 4, &[]), Ok(()));
+        // Of a revision to come, nothing but that one waits for it.
+        assert_eq!(told(9, 9, &[]), Ok(()));
         for (after, through, events, guarantee) in [
             (
                 1,
@@ -233,6 +236,8 @@ mod tests {
                 vec![a, b, c, d],
                 "no server is further than 4 (bookmarkable)",
             ),
+            (9, 10, vec![], "no server is further than 4 (bookmarkable)"),
+            (9, 9, vec![a], "x at 2 (unique)"),
             (1, 3, vec![b], "y at 3 came, and x at 2 did not (reliable)"),
             (1, 3, vec![a], "y at 3 is missing (reliable)"),
             (1, 4, vec![a, b, c], "y at 4 is missing (atomic)"),
