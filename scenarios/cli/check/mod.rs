@@ -11,7 +11,7 @@ use outcome::Checked;
 use rayon::prelude::*;
 use splitbrain::check::Budget;
 use splitbrain::check::formats::{
-    self, CATALOG, Fail, Format, Known, Misfit, Reading, Record, Summary,
+    self, CATALOG, Consistency, Demand, Fail, Format, Known, Misfit, Reading, Record, Summary,
 };
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -25,6 +25,13 @@ pub(super) struct Arguments {
     /// What the system should be; `auto` takes the first of these that knows every operation
     #[arg(long, default_value = "auto", value_parser = models())]
     model: String,
+    /// What the answers are held to; by default the first that the model knows: `linearizable`, or of transactions
+    /// `strict-serializable`. Asks for a model that knows it
+    #[arg(long, value_name = "LEVEL", value_parser = levels())]
+    level: Option<String>,
+    /// How many permits there are; needed by the model `semaphore`
+    #[arg(long, value_name = "N")]
+    permits: Option<u64>,
     /// What the files look like; `auto` sees it. `edn` is also the form of Porcupine's key-value store
     #[arg(long, default_value = "auto", value_parser = format_names())]
     format: String,
@@ -58,6 +65,10 @@ fn models() -> PossibleValuesParser {
     PossibleValuesParser::new(names)
 }
 
+fn levels() -> PossibleValuesParser {
+    PossibleValuesParser::new(Consistency::all().map(Consistency::name))
+}
+
 fn format_names() -> PossibleValuesParser {
     PossibleValuesParser::new([AUTO].into_iter().chain(Format::ALL.map(Format::name)))
 }
@@ -68,7 +79,7 @@ struct Question {
     model: Option<String>,
     format: Option<Format>,
     fail: Fail,
-    budget: Budget,
+    demand: Demand,
     html: Option<PathBuf>,
 }
 
@@ -84,6 +95,16 @@ pub(super) fn command(arguments: &Arguments) -> anyhow::Result<Status> {
         "--html: a page shows one history: expected one, and there are {}",
         histories.len()
     );
+    let of_semaphore = arguments.model == "semaphore";
+    ensure!(
+        arguments.permits.is_none() || of_semaphore,
+        "--permits: only a semaphore has some: expected --model semaphore, found --model {}",
+        arguments.model
+    );
+    ensure!(
+        arguments.permits.is_some() || !of_semaphore,
+        "--model semaphore: expected --permits N beside it, for the history does not say how many there are"
+    );
     let question = Question {
         model: Some(arguments.model.clone()).filter(|name| name != AUTO),
         format: Format::ALL
@@ -94,11 +115,21 @@ pub(super) fn command(arguments: &Arguments) -> anyhow::Result<Status> {
         } else {
             Fail::Dropped
         },
-        budget: Budget {
-            steps: arguments.budget,
+        demand: Demand {
+            level: arguments.level.as_deref().and_then(Consistency::named),
+            permits: arguments.permits,
+            budget: Budget {
+                steps: arguments.budget,
+            },
         },
         html: arguments.html.clone(),
     };
+    let (model, level) = (question.model.as_deref(), question.demand.level);
+    if let Some(level) = level
+        && formats::candidates(model, Some(level)).is_empty()
+    {
+        bail!("{}", not_of_model(&arguments.model, level));
+    }
     let bars = MultiProgress::new();
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(arguments.jobs.map_or(0, usize::from))
@@ -165,7 +196,7 @@ fn check(path: &Path, question: &Question, bars: &MultiProgress) -> anyhow::Resu
         &bar,
         format!("checking {} operations", statistics.operations),
     );
-    let verdict = reading.judge(question.budget)?;
+    let judgement = reading.judge(&question.demand)?;
     let wall = started.elapsed();
     let checked = Checked {
         name,
@@ -174,7 +205,8 @@ fn check(path: &Path, question: &Question, bars: &MultiProgress) -> anyhow::Resu
         summary,
         format_guessed: question.format.is_none(),
         statistics,
-        verdict,
+        judgement,
+        level_asked: question.demand.level.is_some(),
         import,
         wall,
     };
@@ -199,7 +231,7 @@ struct Read {
 
 /// Reads a history of the model that is asked for, or of the first that knows every event.
 fn read(input: impl std::io::Read, question: &Question) -> anyhow::Result<Read> {
-    let candidates = formats::candidates(question.model.as_deref());
+    let candidates = formats::candidates(question.model.as_deref(), question.demand.level);
     if let [known] = candidates[..] {
         let mut reading = known.begin(question.fail);
         let summary = formats::read(input, question.format, |record| reading.push(&record));
@@ -222,6 +254,22 @@ fn read(input: impl std::io::Read, question: &Question) -> anyhow::Result<Read> 
         }),
         Err(misfits) => bail!("{}", no_model(&misfits)),
     }
+}
+
+/// What a model can be held to instead.
+fn not_of_model(model: &str, level: Consistency) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for known in formats::candidates(Some(model), None) {
+        for known in known.levels {
+            if !names.contains(&known.name()) {
+                names.push(known.name());
+            }
+        }
+    }
+    format!(
+        "--level {level}: {model} cannot be held to that; expected one of {}",
+        names.join(", ")
+    )
 }
 
 /// Why no model fits: of all that do not know the same event, the first says so.

@@ -2,9 +2,9 @@
 
 use super::super::{Status, count};
 use serde_json::{Value, json};
-use splitbrain::check::formats::{Bar, Known, Statistics, Summary, Wrong};
+use splitbrain::check::formats::{Bar, Judgement, Known, Statistics, Summary};
 use splitbrain::check::html::{self, Page};
-use splitbrain::check::{Counterexample, Verdict};
+use splitbrain::check::{Shown, Verdict};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,7 +17,9 @@ pub(super) struct Checked {
     pub(super) summary: Summary,
     pub(super) format_guessed: bool,
     pub(super) statistics: Statistics,
-    pub(super) verdict: Verdict<Wrong>,
+    pub(super) judgement: Judgement,
+    /// Whether somebody said what it is to be held to.
+    pub(super) level_asked: bool,
     /// Until it was read.
     pub(super) import: Duration,
     /// In all.
@@ -30,11 +32,11 @@ const VACUOUS: &str = "no operation was answered: this proves nothing";
 impl Checked {
     /// A history that says nothing is not valid, whatever the checker says.
     fn is_vacuous(&self) -> bool {
-        self.verdict == Verdict::Valid && self.statistics.ok == 0
+        self.judgement.verdict == Verdict::Valid && self.statistics.ok == 0
     }
 
     pub(super) fn status(&self) -> Status {
-        match &self.verdict {
+        match &self.judgement.verdict {
             _ if self.is_vacuous() => Status::Unknown,
             Verdict::Valid => Status::Valid,
             Verdict::Unknown(_) => Status::Unknown,
@@ -52,7 +54,7 @@ impl Checked {
 
     /// What the verdict rests on, if it is not valid.
     fn why(&self) -> Option<String> {
-        match &self.verdict {
+        match &self.judgement.verdict {
             Verdict::Valid => self.is_vacuous().then(|| VACUOUS.to_owned()),
             Verdict::Unknown(reason) => Some(reason.to_string()),
             Verdict::Invalid(wrong) => Some(wrong.what.clone()),
@@ -62,9 +64,11 @@ impl Checked {
     pub(super) fn print(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{}: {}", self.name, self.word())?;
         writeln!(out, "  {}", self.origin())?;
-        writeln!(out, "  {}; {}", self.sizes(), human(self.wall))?;
+        let steps = self.judgement.steps.filter(|steps| *steps > 0);
+        let steps = steps.map_or_else(String::new, |steps| format!("; {}", count(steps, "step")));
+        writeln!(out, "  {}{steps}; {}", self.sizes(), human(self.wall))?;
         if let Some(why) = self.why() {
-            if !self.statistics.timed && matches!(self.verdict, Verdict::Invalid(_)) {
+            if !self.statistics.timed && matches!(self.judgement.verdict, Verdict::Invalid(_)) {
                 writeln!(
                     out,
                     "  the file does not say when: 0.007s is its event 7, from 0"
@@ -75,16 +79,22 @@ impl Checked {
         Ok(())
     }
 
-    /// What it was read as: `cas-register (guessed), log (guessed): 170 events`.
+    /// What it was read as: `cas-register (guessed), log (guessed): 170 events`, `rw-register at causal (guessed), ...`.
     fn origin(&self) -> String {
         let guessed = |guessed| if guessed { " (guessed)" } else { "" };
         let others = match self.summary.others {
             0 => String::new(),
             others => format!(", and {} of no client", count(others, "line")),
         };
+        let level = if self.level_asked {
+            format!(" at {}", self.judgement.level)
+        } else {
+            String::new()
+        };
         format!(
-            "{}{}, {}{}: {}{others}",
+            "{}{}{}, {}{}: {}{others}",
             self.known.name,
+            level,
             guessed(self.model_guessed),
             self.summary.format,
             guessed(self.format_guessed),
@@ -114,9 +124,9 @@ impl Checked {
 
     /// The page that shows it. Times of this machine are not on it.
     pub(super) fn write_page(&self, bars: &[Bar], out: &mut dyn Write) -> io::Result<()> {
-        let counterexample = match &self.verdict {
-            Verdict::Invalid(wrong) => wrong.counterexample.as_ref(),
-            _ => None,
+        let (operations, counterexample) = match &self.judgement.verdict {
+            Verdict::Invalid(wrong) => (&wrong.operations[..], wrong.counterexample.as_ref()),
+            _ => (&[][..], None),
         };
         let page = Page {
             title: &self.name,
@@ -125,6 +135,7 @@ impl Checked {
             why: &self.why().unwrap_or_default(),
             bars,
             timed: self.statistics.timed,
+            operations,
             counterexample,
         };
         html::write(&page, out)
@@ -140,16 +151,17 @@ impl Checked {
             concurrency_max,
             timed,
         } = self.statistics;
-        let (key, contradiction) = match &self.verdict {
-            Verdict::Invalid(Wrong {
-                counterexample: Some(why),
-                ..
-            }) => (why.key.clone(), operations_of(why)),
+        let (key, contradiction) = match &self.judgement.verdict {
+            Verdict::Invalid(wrong) if !wrong.operations.is_empty() => {
+                let why = wrong.counterexample.as_ref();
+                let key = why.and_then(|why| why.key.clone());
+                (key, operations_of(&wrong.operations))
+            }
             _ => (None, Value::Null),
         };
-        let steps = match &self.verdict {
+        let steps = match &self.judgement.verdict {
             Verdict::Unknown(reason) => Some(reason.steps),
-            _ => None,
+            _ => self.judgement.steps,
         };
         json!({
             "history": self.name,
@@ -159,6 +171,7 @@ impl Checked {
             "contradiction": contradiction,
             "model": self.known.name,
             "model_guessed": self.model_guessed,
+            "level": self.judgement.level.name(),
             "format": self.summary.format.name(),
             "format_guessed": self.format_guessed,
             "events": self.summary.events,
@@ -178,8 +191,8 @@ impl Checked {
 }
 
 /// The operations that contradict each other: their index in the history, from 0, and what they are.
-fn operations_of(why: &Counterexample) -> Value {
-    let operations = why.operations.iter().map(|shown| {
+fn operations_of(operations: &[Shown]) -> Value {
+    let operations = operations.iter().map(|shown| {
         json!({ "operation": shown.operation, "words": shown.words, "optional": shown.optional })
     });
     operations.collect()

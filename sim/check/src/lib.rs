@@ -55,6 +55,6 @@ pub use history::{
     Event, History, HistoryError, HistoryErrorKind, Operation, Outcome, Pairing, Part, Point,
     ProcessId, What,
 };
-pub use linearizable::{Budget, check, decide};
+pub use linearizable::{Budget, check, check_within, decide};
 pub use model::{Footprint, Model, Touched};
 pub use verdict::{Blocked, Counterexample, Possible, Reason, Shown, Start, Undecided, Verdict};

@@ -1,13 +1,13 @@
 //! The models by name, and what the operations of files are in each: one row a model.
 
+use super::consistency::{Consistency, OF_REGISTERS, OF_TRANSACTIONS};
 use super::dictionary::{Answer, Call, Dictionary, Fail, Keys, Word};
-use super::elle;
-use super::reading::{JudgeError, Reading, Typed, Wrong};
+use super::reading::Reading;
+use super::{elle, judges};
 use crate::models::{
-    cas_register, counter, fenced_lock, key_value, lease, mutex, priority_queue, queue, register,
-    set, stack, strings, transactional,
+    cas_register, counter, fenced_lock, key_value, lease, list_append, mutex, priority_queue,
+    queue, register, set, stack, strings,
 };
-use crate::{Budget, History, Verdict};
 
 /// A model that histories can be checked against, by its name.
 #[derive(Clone, Copy, Debug)]
@@ -16,119 +16,209 @@ pub struct Known {
     pub name: &'static str,
     /// What it is, in a few words.
     pub about: &'static str,
+    /// What its histories can be held to; the first is what they are held to if nobody says.
+    pub levels: &'static [Consistency],
     pub(super) dictionary: &'static Dictionary,
-    begin: fn(&'static Dictionary, Fail) -> Box<dyn Reading>,
+    begin: fn(&'static Known, Fail) -> Box<dyn Reading>,
 }
 
 impl Known {
     /// Begins to read a history of this model.
-    pub fn begin(&self, fail: Fail) -> Box<dyn Reading> {
-        (self.begin)(self.dictionary, fail)
+    pub fn begin(&'static self, fail: Fail) -> Box<dyn Reading> {
+        (self.begin)(self, fail)
     }
 }
+
+/// Operations one by one.
+const OPERATIONS: &[Consistency] = &[Consistency::Linearizable, Consistency::Sequential];
+const LINEARIZABLE: &[Consistency] = &[Consistency::Linearizable];
+const LAW: &[Consistency] = &[Consistency::Law];
 
 /// All of them. Where the model is to be guessed, it is the first that knows every event.
 pub const CATALOG: &[Known] = &[
     Known {
         name: "register",
         about: "one integer: read, write",
+        levels: OPERATIONS,
         dictionary: &REGISTER,
-        begin: |dictionary, fail| Typed::begin(register::Register, dictionary, fail),
+        begin: |known, fail| judges::model(register::Register, known, fail),
     },
     Known {
         name: "cas-register",
         about: "one integer: read, write, compare-and-set",
+        levels: OPERATIONS,
         dictionary: &CAS_REGISTER,
-        begin: |dictionary, fail| Typed::begin(cas_register::CasRegister, dictionary, fail),
+        begin: |known, fail| judges::model(cas_register::CasRegister, known, fail),
     },
     Known {
         name: "key-value",
         about: "strings by keys, absent at first: get, put, delete, compare-and-set",
+        levels: OPERATIONS,
         dictionary: &KEY_VALUE,
-        begin: |dictionary, fail| Typed::begin(key_value::KeyValue, dictionary, fail),
+        begin: |known, fail| judges::model(key_value::KeyValue, known, fail),
+    },
+    // Before the strings, which take a list for a text.
+    Known {
+        name: "lists",
+        about: "lists of numbers by keys, empty at first: append, read",
+        levels: OPERATIONS,
+        dictionary: &LISTS,
+        begin: |known, fail| judges::model(list_append::ListAppend, known, fail),
     },
     Known {
         name: "strings",
         about: "strings by keys, empty at first: get, put, append",
+        levels: OPERATIONS,
         dictionary: &STRINGS,
-        begin: |dictionary, fail| Typed::begin(strings::Strings, dictionary, fail),
+        begin: |known, fail| judges::model(strings::Strings, known, fail),
+    },
+    Known {
+        name: "key-value",
+        about: "the same, and append: get, put, append, delete, compare-and-set",
+        levels: OPERATIONS,
+        dictionary: &ALL_OF_KEY_VALUE,
+        begin: |known, fail| judges::model(key_value::KeyValue, known, fail),
     },
     Known {
         name: "key-value",
         about: "one string, absent at first: read, write, compare-and-set",
+        levels: OPERATIONS,
         dictionary: &ONE_VALUE,
-        begin: |dictionary, fail| Typed::begin(key_value::KeyValue, dictionary, fail),
+        begin: |known, fail| judges::model(key_value::KeyValue, known, fail),
     },
     Known {
         name: "queue",
         about: "numbers, first in, first out: enqueue, dequeue",
+        levels: OPERATIONS,
         dictionary: &QUEUE,
-        begin: |dictionary, fail| Typed::begin(queue::Queue, dictionary, fail),
+        begin: |known, fail| judges::model(queue::Queue, known, fail),
     },
     Known {
         name: "stack",
         about: "numbers, last in, first out: push, pop",
+        levels: OPERATIONS,
         dictionary: &STACK,
-        begin: |dictionary, fail| Typed::begin(stack::Stack, dictionary, fail),
+        begin: |known, fail| judges::model(stack::Stack, known, fail),
     },
     Known {
         name: "priority-queue",
         about: "numbers, the least comes out first: insert, delete-min",
+        levels: OPERATIONS,
         dictionary: &PRIORITY_QUEUE,
-        begin: |dictionary, fail| Typed::begin(priority_queue::PriorityQueue, dictionary, fail),
+        begin: |known, fail| judges::model(priority_queue::PriorityQueue, known, fail),
     },
     Known {
         name: "set",
         about: "a set of numbers: add, remove, contains, read",
+        levels: OPERATIONS,
         dictionary: &SET,
-        begin: |dictionary, fail| Typed::begin(set::Set, dictionary, fail),
+        begin: |known, fail| judges::model(set::Set, known, fail),
     },
     Known {
         name: "counter",
         about: "a number to add to: add, read",
+        levels: OPERATIONS,
         dictionary: &COUNTER,
-        begin: |dictionary, fail| Typed::begin(counter::Counter, dictionary, fail),
+        begin: |known, fail| judges::model(counter::Counter, known, fail),
     },
     // Before the mutex, which asks for less.
     Known {
         name: "fenced-lock",
         about: "a lock whose holders get ever greater numbers: acquire, release",
+        levels: OPERATIONS,
         dictionary: &FENCED_LOCK,
-        begin: |dictionary, fail| Typed::begin(fenced_lock::FencedLock, dictionary, fail),
+        begin: |known, fail| judges::model(fenced_lock::FencedLock, known, fail),
     },
     Known {
         name: "mutex",
         about: "a lock that one owner holds at a time: acquire, release",
+        levels: OPERATIONS,
         dictionary: &MUTEX,
-        begin: |dictionary, fail| Typed::begin(mutex::Mutex, dictionary, fail),
+        begin: |known, fail| judges::model(mutex::Mutex, known, fail),
     },
     Known {
         name: "lease",
         about: "a lock that is lost in time: acquire, renew, release, expire",
+        levels: OPERATIONS,
         dictionary: &LEASE,
-        begin: |dictionary, fail| Typed::begin(lease::Lease, dictionary, fail),
+        begin: |known, fail| judges::model(lease::Lease, known, fail),
+    },
+    Known {
+        name: "semaphore",
+        about: "permits that owners take and give back (--permits): acquire, release",
+        levels: OPERATIONS,
+        dictionary: &SEMAPHORE,
+        begin: judges::semaphore,
     },
     Known {
         name: "store",
         about: "a store like etcd's: transactions, ranges, revisions (only as jsonl)",
+        levels: LINEARIZABLE,
         dictionary: &STORE,
-        begin: |dictionary, fail| {
-            Typed::with(dictionary, fail, judge_store, |history| {
-                transactional::Transactional::of(history, 1)
-            })
-        },
+        begin: judges::store,
     },
     Known {
         name: "list-append",
         about: "transactions that append to lists and read them: strictly serializable",
+        levels: OF_TRANSACTIONS,
         dictionary: &LIST_APPEND,
         begin: elle::lists,
     },
     Known {
         name: "rw-register",
         about: "transactions that write and read registers: strictly serializable",
+        levels: OF_REGISTERS,
         dictionary: &RW_REGISTER,
         begin: elle::registers,
+    },
+    Known {
+        name: "unique-ids",
+        about: "no identifier is given twice: generate",
+        levels: LAW,
+        dictionary: &UNIQUE_IDS,
+        begin: judges::ids,
+    },
+    Known {
+        name: "bank",
+        about: "the sum of all accounts is always the same: transfer, read",
+        levels: LAW,
+        dictionary: &BANK,
+        begin: judges::bank,
+    },
+    Known {
+        name: "total-queue",
+        about: "what goes in comes out, once, in any order: enqueue, dequeue, drain",
+        levels: LAW,
+        dictionary: &TOTAL_QUEUE,
+        begin: judges::queue,
+    },
+    Known {
+        name: "set-full",
+        about: "what was added is seen from then on: add, read",
+        levels: LAW,
+        dictionary: &SET_FULL,
+        begin: judges::set,
+    },
+    Known {
+        name: "counter-bounds",
+        about: "a read is between what must and what may have been added: add, read",
+        levels: LAW,
+        dictionary: &COUNTER_BOUNDS,
+        begin: judges::counter,
+    },
+    Known {
+        name: "recency",
+        about: "how stale reads of registers are, and for how long: write, read",
+        levels: LAW,
+        dictionary: &RECENCY,
+        begin: judges::recency,
+    },
+    Known {
+        name: "log",
+        about: "logs with offsets, as Kafka's: send, poll, assign (only as jsonl)",
+        levels: LAW,
+        dictionary: &LOG,
+        begin: judges::log,
     },
 ];
 
@@ -141,7 +231,7 @@ const READ: Word = Word {
 const WRITE: Word = Word {
     names: &["write", "w", "put", "set"],
     f: "write",
-    call: Call::Value,
+    call: Call::As("value"),
     answer: Answer::Nothing,
 };
 const COMPARE_AND_SET: Word = Word {
@@ -169,7 +259,7 @@ const DELETE: Word = Word {
 const APPEND: Word = Word {
     names: &["append"],
     f: "append",
-    call: Call::Value,
+    call: Call::As("value"),
     answer: Answer::Nothing,
 };
 
@@ -178,8 +268,16 @@ const fn puts(names: &'static [&'static str], f: &'static str) -> Word {
     Word {
         names,
         f,
-        call: Call::Value,
+        call: Call::As("value"),
         answer: Answer::Nothing,
+    }
+}
+
+/// The same, called an element.
+const fn element(names: &'static [&'static str], f: &'static str) -> Word {
+    Word {
+        call: Call::As("element"),
+        ..puts(names, f)
     }
 }
 
@@ -234,7 +332,7 @@ const SET: Dictionary = numbers(
         Word {
             names: &["contains"],
             f: "contains",
-            call: Call::Value,
+            call: Call::As("value"),
             answer: Answer::Said("found"),
         },
         Word {
@@ -313,25 +411,99 @@ const RW_REGISTER: Dictionary = Dictionary {
     ..STORE
 };
 
-fn judge_store(
-    _: &transactional::Transactional,
-    history: &History<transactional::Op, transactional::Ret>,
-    budget: Budget,
-) -> Result<Verdict<Wrong>, JudgeError> {
-    use crate::transactional::{Settings, Violation, check};
-    Ok(match check(history, &Settings::default(), budget)? {
-        Verdict::Valid => Verdict::Valid,
-        Verdict::Unknown(reason) => Verdict::Unknown(reason),
-        Verdict::Invalid(violation) => {
-            let what = violation.to_string();
-            let counterexample = match violation {
-                Violation::NotLinearizable(why) | Violation::NotAnOldState(why) => Some(why),
-                _ => None,
-            };
-            Verdict::Invalid(Wrong {
-                what,
-                counterexample,
-            })
-        }
-    })
-}
+/// A lock has one permit, unless the file says more.
+const SEMAPHORE: Dictionary = numbers(
+    "semaphore",
+    &[
+        Word {
+            call: Call::Permits,
+            ..ACQUIRE
+        },
+        Word {
+            call: Call::Permits,
+            ..RELEASE
+        },
+    ],
+);
+const LISTS: Dictionary = Dictionary {
+    model: "lists",
+    keys: Keys::Given,
+    text: false,
+    words: &[
+        APPEND,
+        Word {
+            answer: Answer::As("values"),
+            ..READ
+        },
+    ],
+};
+const ALL_OF_KEY_VALUE: Dictionary = Dictionary {
+    words: &[GET, PUT, APPEND, DELETE, COMPARE_AND_SET],
+    ..KEY_VALUE
+};
+
+const UNIQUE_IDS: Dictionary = numbers(
+    "unique-ids",
+    &[Word {
+        answer: Answer::As("id"),
+        ..takes(&["generate"], "generate")
+    }],
+);
+const BANK: Dictionary = numbers(
+    "bank",
+    &[
+        Word {
+            call: Call::Fields,
+            ..puts(&["transfer"], "transfer")
+        },
+        Word {
+            answer: Answer::Pairs("balances"),
+            ..READ
+        },
+    ],
+);
+const TOTAL_QUEUE: Dictionary = numbers(
+    "total-queue",
+    &[
+        element(&["enqueue", "enq"], "enqueue"),
+        Word {
+            answer: Answer::As("element"),
+            ..takes(&["dequeue", "deq"], "dequeue")
+        },
+        Word {
+            answer: Answer::As("elements"),
+            ..takes(&["drain"], "drain")
+        },
+    ],
+);
+const SET_FULL: Dictionary = numbers(
+    "set-full",
+    &[
+        element(&["add"], "add"),
+        Word {
+            answer: Answer::As("elements"),
+            ..READ
+        },
+    ],
+);
+const COUNTER_BOUNDS: Dictionary = numbers(
+    "counter-bounds",
+    &[
+        Word {
+            call: Call::As("amount"),
+            ..puts(&["add"], "add")
+        },
+        READ,
+    ],
+);
+const RECENCY: Dictionary = Dictionary {
+    model: "recency",
+    keys: Keys::Given,
+    text: false,
+    words: &[WRITE, READ],
+};
+/// What is sent and polled at once has more structure than this reads from foreign files.
+const LOG: Dictionary = Dictionary {
+    model: "log",
+    ..STORE
+};

@@ -57,11 +57,16 @@ pub(super) struct Word {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
     Nothing,
-    Value,
+    /// The value, which the model has in this field.
+    As(&'static str),
     /// What is expected, and what it is to be then.
     Change,
+    /// The value is a map of the fields.
+    Fields,
     /// Who asks: the field `owner`, or else the process.
     Owner,
+    /// The same, and how much of it: the field `permits`, or the value, or else 1.
+    Permits,
 }
 
 /// What it answers.
@@ -70,6 +75,8 @@ pub(super) enum Answer {
     Nothing,
     /// The value, which the model has in this field.
     As(&'static str),
+    /// The value, a map, which the model has as a list of pairs in this field.
+    Pairs(&'static str),
     /// Whether it could, in this field.
     Whether(&'static str),
     /// The same, and the file must say so: that it ended well does not tell.
@@ -95,6 +102,9 @@ impl Dictionary {
             .position(|word| word.names.contains(&name));
         found.map(|index| index as u8).ok_or_else(|| {
             let known: Vec<&str> = self.words.iter().map(|word| word.names[0]).collect();
+            if known.is_empty() {
+                return format!("{} is read as jsonl only", self.model);
+            }
             format!(
                 "{} has no operation `{name}`, but only {}",
                 self.model,
@@ -140,11 +150,32 @@ impl Dictionary {
         fields.extend(key.map(|key| ("key", key)));
         match word.call {
             Call::Nothing => {}
-            Call::Owner => {
+            Call::Owner | Call::Permits => {
                 let process = Value::Integer(record.process.0.cast_signed());
                 fields.push(("owner", said(record, "owner").unwrap_or(process)));
+                if word.call == Call::Permits {
+                    let permits = said(record, "permits").or_else(|| match value {
+                        None | Some(Value::Nil) => None,
+                        Some(value) => Some(value.borrow()),
+                    });
+                    fields.push(("permits", permits.unwrap_or(Value::Integer(1))));
+                }
             }
-            Call::Value => fields.push(("value", self.value(value.unwrap_or(&NIL)))),
+            Call::As(field) => fields.push((field, self.value(value.unwrap_or(&NIL)))),
+            Call::Fields => {
+                let Some(Value::Map(map)) = value else {
+                    return Err(format!(
+                        "`{}` of {} is about a map, found {}",
+                        word.names[0],
+                        self.model,
+                        value.unwrap_or(&NIL)
+                    ));
+                };
+                for (name, value) in map {
+                    let name = name.as_str().unwrap_or_default();
+                    fields.push((name, value.borrow()));
+                }
+            }
             Call::Change => {
                 let expected = record.more.iter().find(|(name, _)| name == "expected");
                 let (expected, value) = match (expected, value, value.and_then(Value::as_list)) {
@@ -173,6 +204,17 @@ impl Dictionary {
             Answer::As(field) => {
                 let (_, value) = self.key(record)?;
                 vec![(field, self.value(value.unwrap_or(&NIL)))]
+            }
+            Answer::Pairs(field) => {
+                let Some(Value::Map(map)) = record.value.as_ref() else {
+                    let found = record.value.as_ref().unwrap_or(&NIL);
+                    let name = word.names[0];
+                    return Err(format!("`{name}` answers a map, found {found}"));
+                };
+                let pairs = map
+                    .iter()
+                    .map(|(key, value)| Value::List(vec![key.borrow(), value.borrow()]));
+                vec![(field, Value::List(pairs.collect()))]
             }
             Answer::Whether(flag) => vec![(flag, said(record, flag).unwrap_or(Value::Bool(true)))],
             Answer::Said(flag) => {

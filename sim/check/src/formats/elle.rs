@@ -1,15 +1,15 @@
 //! Histories of transactions, from the steps that Elle and Jepsen write ([`transactions`](super::transactions)) to the checkers of
-//! [`crate::transactions`].
+//! [`crate::transactions`]. A single read or write is a transaction of one step.
 
-use super::dictionary::{Dictionary, Fail};
-use super::reading::{Bar, JudgeError, Reading, Statistics, Time, Wrong};
-use super::transactions::{Step, steps};
-use super::{FormatErrorKind, Kind, Record, Value};
-use crate::transactions::{
-    History, Level, Micro, Name, RegisterSettings, Report, Seen, Status, check_lists,
-    check_registers,
-};
-use crate::{Budget, Outcome, Verdict};
+mod judge;
+
+use super::dictionary::Fail;
+use super::reading::{Bar, JudgeError, Judgement, Reading, Statistics, Time};
+use super::transactions::{Step, is_transaction, plain, plain_answer, steps};
+use super::{Demand, FormatErrorKind, Kind, Known, Record, Value};
+use crate::transactions::{History, Key, Micro, Name, Seen, Status};
+use crate::{Outcome, ProcessId};
+use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
 
 /// What the transactions are about.
@@ -21,23 +21,85 @@ pub(super) enum Over {
 
 /// A history that is being read.
 pub(super) struct Transactions {
-    dictionary: &'static Dictionary,
+    known: &'static Known,
     over: Over,
     history: History,
+    /// Of each process what it does or did last, if that was no transaction.
+    plain: FxHashMap<ProcessId, Micro>,
     time: Time,
 }
 
-/// What a history is held to, as nobody says what the system promises: all that there is. What is ruled out is said of all levels.
-const LEVEL: Level = Level::StrictSerializable;
-
 impl Transactions {
-    pub(super) fn begin(over: Over, dictionary: &'static Dictionary) -> Box<dyn Reading> {
+    pub(super) fn begin(over: Over, known: &'static Known) -> Box<dyn Reading> {
         Box::new(Transactions {
-            dictionary,
+            known,
             over,
             history: History::new(),
+            plain: FxHashMap::default(),
             time: Time::default(),
         })
+    }
+
+    /// The steps of an event, which is one of a transaction or of a single operation.
+    fn micros(&mut self, record: &Record<'_>) -> Result<Vec<Micro>, FormatErrorKind> {
+        let answered = record.kind == Kind::Ok;
+        if is_transaction(record) {
+            self.plain.remove(&record.process);
+            if !matches!(record.kind, Kind::Invoke | Kind::Ok) {
+                return Ok(Vec::new());
+            }
+            let steps = steps(record)?;
+            return steps
+                .into_iter()
+                .map(|step| self.micro(step, answered))
+                .collect();
+        }
+        if record.kind == Kind::Invoke {
+            let name = record.f.as_deref().unwrap_or_default();
+            let Some(step) = plain(record) else {
+                let model = self.known.name;
+                return Err(FormatErrorKind::Refused(format!(
+                    "{model} has no operation `{name}`, but only txn, and single reads and writes"
+                )));
+            };
+            let micro = self.micro(step.as_step(), false)?;
+            self.plain.insert(record.process, micro);
+            return Ok(vec![micro]);
+        }
+        // What it asked for: the end of an operation need not say it again. One that nobody began is refused by the history.
+        match self.plain.get(&record.process) {
+            Some(Micro::Read { key, .. } | Micro::ReadList { key, .. }) if answered => {
+                let key = *key;
+                Ok(vec![self.read(key, &plain_answer(record))?])
+            }
+            Some(asked) if answered => Ok(vec![*asked]),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// What was read.
+    fn read(&mut self, key: Key, seen: &Value<'_>) -> Result<Micro, FormatErrorKind> {
+        let history = &mut self.history;
+        if self.over == Over::Registers {
+            let seen = match seen {
+                Value::Nil => Seen::Nothing,
+                Value::List(_) => return Err(refused("a register is read", seen)),
+                value => Seen::Value(history.value(name(value))),
+            };
+            return Ok(Micro::Read { key, seen });
+        }
+        let none = Vec::new();
+        let list = match seen {
+            Value::Nil => &none,
+            Value::List(list) => list,
+            other => return Err(refused("a list is read", other)),
+        };
+        let elements: Vec<_> = list
+            .iter()
+            .map(|value| history.value(name(value)))
+            .collect();
+        let elements = Some(history.list(elements));
+        Ok(Micro::ReadList { key, elements })
     }
 
     /// A step, as the history has it. An answer says what was read; who asks does not know yet.
@@ -52,37 +114,18 @@ impl Transactions {
                 key: history.key(name(key)),
                 value: history.value(name(value)),
             },
-            (Step::Read { key, .. }, Over::Lists) if !answered => Micro::ReadList {
-                key: history.key(name(key)),
-                elements: None,
-            },
-            (Step::Read { key, seen }, Over::Lists) => {
-                let none = Vec::new();
-                let list = match seen {
-                    Value::Nil => &none,
-                    Value::List(list) => list,
-                    other => return Err(refused("a list is read", other)),
-                };
+            (Step::Read { key, seen }, over) => {
                 let key = history.key(name(key));
-                let elements: Vec<_> = list
-                    .iter()
-                    .map(|value| history.value(name(value)))
-                    .collect();
-                Micro::ReadList {
-                    key,
-                    elements: Some(history.list(elements)),
-                }
-            }
-            (Step::Read { key, seen }, Over::Registers) => {
-                let seen = match seen {
-                    _ if !answered => Seen::Unknown,
-                    Value::Nil => Seen::Nothing,
-                    Value::List(_) => return Err(refused("a register is read", seen)),
-                    value => Seen::Value(history.value(name(value))),
-                };
-                Micro::Read {
-                    key: history.key(name(key)),
-                    seen,
+                match over {
+                    _ if answered => self.read(key, seen)?,
+                    Over::Lists => Micro::ReadList {
+                        key,
+                        elements: None,
+                    },
+                    Over::Registers => Micro::Read {
+                        key,
+                        seen: Seen::Unknown,
+                    },
                 }
             }
             (Step::Append { key, .. }, Over::Registers) => {
@@ -93,32 +136,13 @@ impl Transactions {
             }
         })
     }
-
-    fn report(&self, budget: Budget) -> Result<Report, JudgeError> {
-        Ok(match self.over {
-            Over::Lists => check_lists(&self.history, budget)?,
-            Over::Registers => check_registers(&self.history, RegisterSettings::default(), budget)?,
-        })
-    }
 }
 
 impl Reading for Transactions {
     fn push(&mut self, record: &Record<'_>) -> Result<(), FormatErrorKind> {
-        if record.native || !super::transactions::is_transaction(record) {
-            let name = record.f.as_deref().unwrap_or_default();
-            let model = self.dictionary.model;
-            return Err(FormatErrorKind::Refused(format!(
-                "{model} has no operation `{name}`, but only txn"
-            )));
-        }
         let time_ns = self.time.of(record.time_ns, self.history.event_count());
         let process = record.process;
-        let mut micros = Vec::new();
-        if matches!(record.kind, Kind::Invoke | Kind::Ok) {
-            for step in steps(record)? {
-                micros.push(self.micro(step, record.kind == Kind::Ok)?);
-            }
-        }
+        let micros = self.micros(record)?;
         let done = match record.kind {
             Kind::Invoke => self.history.invoke(time_ns, process, &micros),
             Kind::Ok => self.history.ok(time_ns, process, &micros),
@@ -159,15 +183,12 @@ impl Reading for Transactions {
         statistics
     }
 
-    fn judge(&self, budget: Budget) -> Result<Verdict<Wrong>, JudgeError> {
-        let report = self.report(budget)?;
-        Ok(match report.verdict(LEVEL) {
-            Verdict::Valid => Verdict::Valid,
-            Verdict::Unknown(reason) => Verdict::Unknown(reason),
-            Verdict::Invalid(_) => Verdict::Invalid(Wrong {
-                what: report.to_string(),
-                counterexample: None,
-            }),
+    fn judge(&self, demand: &Demand) -> Result<Judgement, JudgeError> {
+        let level = demand.consistency(self.known.name, self.known.levels)?;
+        Ok(Judgement {
+            verdict: judge::judge(&self.history, self.over, level, demand.budget)?,
+            level,
+            steps: None,
         })
     }
 
@@ -215,11 +236,11 @@ fn name(value: &Value<'_>) -> Name {
 }
 
 /// `:fail` of a transaction means that it was aborted, whoever says so.
-pub(super) fn lists(dictionary: &'static Dictionary, _: Fail) -> Box<dyn Reading> {
-    Transactions::begin(Over::Lists, dictionary)
+pub(super) fn lists(known: &'static Known, _: Fail) -> Box<dyn Reading> {
+    Transactions::begin(Over::Lists, known)
 }
 
 /// The same of registers.
-pub(super) fn registers(dictionary: &'static Dictionary, _: Fail) -> Box<dyn Reading> {
-    Transactions::begin(Over::Registers, dictionary)
+pub(super) fn registers(known: &'static Known, _: Fail) -> Box<dyn Reading> {
+    Transactions::begin(Over::Registers, known)
 }

@@ -1,6 +1,6 @@
 //! Which model a history is of, where nobody says so: the first of the [catalog](super::CATALOG) that knows every event.
 
-use super::{CATALOG, Fail, FormatErrorKind, Known, Reading, Record};
+use super::{CATALOG, Consistency, Fail, FormatErrorKind, Known, Reading, Record};
 use std::fmt;
 
 /// A model that a history is not of.
@@ -28,9 +28,12 @@ impl fmt::Display for Misfit {
     }
 }
 
-/// The rows of the catalog that are called so; without a name, all.
-pub fn candidates(name: Option<&str>) -> Vec<&'static Known> {
-    let called = |known: &&Known| name.is_none_or(|name| known.name == name);
+/// The rows of the catalog that are called so and can be held to this; without a name or a level, all.
+pub fn candidates(name: Option<&str>, level: Option<Consistency>) -> Vec<&'static Known> {
+    let called = |known: &&Known| {
+        name.is_none_or(|name| known.name == name)
+            && level.is_none_or(|level| known.levels.contains(&level))
+    };
     CATALOG.iter().filter(called).collect()
 }
 
@@ -38,11 +41,11 @@ pub fn candidates(name: Option<&str>) -> Vec<&'static Known> {
 ///
 /// # Errors
 /// What each of them does not know, if it is not known to any.
-pub fn guess<'a>(
+pub fn guess(
     records: &[Record<'_>],
-    candidates: impl IntoIterator<Item = &'a Known>,
+    candidates: impl IntoIterator<Item = &'static Known>,
     fail: Fail,
-) -> Result<(&'a Known, Box<dyn Reading>), Vec<Misfit>> {
+) -> Result<(&'static Known, Box<dyn Reading>), Vec<Misfit>> {
     let mut misfits = Vec::new();
     for known in candidates {
         let mut reading = known.begin(fail);

@@ -12,12 +12,14 @@
 //! | [`log`] | the lines of `jepsen.log` |
 
 mod catalog;
+mod consistency;
 mod dictionary;
 pub mod edn;
 mod elle;
 mod guess;
 mod json;
 pub mod jsonl;
+mod judges;
 pub mod log;
 mod reading;
 mod record;
@@ -26,9 +28,10 @@ pub mod transactions;
 mod value;
 
 pub use catalog::{CATALOG, Known};
+pub use consistency::{Consistency, Demand};
 pub use dictionary::Fail;
 pub use guess::{Misfit, candidates, guess};
-pub use reading::{Bar, JudgeError, Reading, Statistics, Wrong};
+pub use reading::{Bar, JudgeError, Judgement, Reading, Statistics, Wrong};
 pub use record::{Kind, Record};
 use source::Source;
 use std::fmt;

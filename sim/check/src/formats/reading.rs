@@ -1,10 +1,11 @@
-//! From records to a history of a model, and to a verdict about it.
+//! From records to a history, and to a verdict about it.
 
-use super::dictionary::{Dictionary, Fail, Meaning};
+use super::dictionary::{Fail, Meaning};
+use super::{Consistency, Demand, Known};
 use super::{FormatErrorKind, Kind, Record, jsonl};
 use crate::{
-    Budget, Counterexample, Event, Footprint, History, HistoryError, Model, Outcome, Pairing,
-    Point, ProcessId, Verdict, What, check,
+    Counterexample, Event, History, HistoryError, Outcome, Pairing, Point, ProcessId, Shown,
+    Verdict, What,
 };
 use rustc_hash::FxHashMap;
 use serde::de::DeserializeOwned;
@@ -21,11 +22,11 @@ pub trait Reading {
     /// What the events were, in numbers.
     fn statistics(&self) -> Statistics;
 
-    /// Whether the history satisfies the model.
+    /// Whether the history is what is demanded of it.
     ///
     /// # Errors
-    /// If it makes no sense, which [`Reading::push`] would have said.
-    fn judge(&self, budget: Budget) -> Result<Verdict<Wrong>, JudgeError>;
+    /// If that cannot be demanded of the model, or the history makes no sense, which [`Reading::push`] would have said.
+    fn judge(&self, demand: &Demand) -> Result<Judgement, JudgeError>;
 
     /// All operations, as they are shown.
     fn bars(&self) -> Vec<Bar>;
@@ -43,6 +44,38 @@ pub enum JudgeError {
     /// As a history of transactions.
     #[error(transparent)]
     Transactions(#[from] crate::transactions::Unfit),
+    /// It cannot be held to that.
+    #[error("{model} cannot be held to {level}, but only to {}", names(.known))]
+    Level {
+        /// The name of the model.
+        model: &'static str,
+        /// What was demanded.
+        level: Consistency,
+        /// What can be.
+        known: Vec<Consistency>,
+    },
+    /// It does not tell what became of something.
+    #[error("the history cannot be judged: {0}")]
+    Law(String),
+    /// Nobody has said how many permits the semaphore has.
+    #[error("the history does not say how many permits the semaphore has")]
+    Permits,
+}
+
+fn names(known: &[Consistency]) -> String {
+    let names: Vec<&str> = known.iter().map(|known| known.name()).collect();
+    names.join(", ")
+}
+
+/// What became of a history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// Whether it is what was demanded.
+    pub verdict: Verdict<Wrong>,
+    /// What it was held to.
+    pub level: Consistency,
+    /// The steps that the search took, if there is one that counts them.
+    pub steps: Option<u64>,
 }
 
 /// What is wrong with a history.
@@ -50,7 +83,9 @@ pub enum JudgeError {
 pub struct Wrong {
     /// In words.
     pub what: String,
-    /// The operations that contradict each other, where the checker tells.
+    /// The operations that contradict each other, where the checker tells: if there are several contradictions, those of the first.
+    pub operations: Vec<Shown>,
+    /// More about them, of histories that are not linearizable. Its operations are the same.
     pub counterexample: Option<Counterexample>,
 }
 
@@ -90,19 +125,20 @@ pub struct Bar {
     pub keys: Vec<String>,
 }
 
-type Judge<M> = fn(
-    &M,
-    &History<<M as Model>::Op, <M as Model>::Ret>,
-    Budget,
-) -> Result<Verdict<Wrong>, JudgeError>;
+/// What a history came to that was held to this.
+pub(super) type Judge<Op, Ret> = fn(
+    &History<Op, Ret>,
+    Consistency,
+    &Demand,
+) -> Result<(Verdict<Wrong>, Option<u64>), JudgeError>;
 
-/// A history of one model.
-pub(super) struct Typed<M: Model> {
-    dictionary: &'static Dictionary,
+/// A history of operations of one kind.
+pub(super) struct Typed<Op, Ret> {
+    known: &'static Known,
     fail: Fail,
-    model: fn(&History<M::Op, M::Ret>) -> M,
-    judge: Judge<M>,
-    history: History<M::Op, M::Ret>,
+    judge: Judge<Op, Ret>,
+    bars: fn(&History<Op, Ret>) -> Vec<Bar>,
+    history: History<Op, Ret>,
     pairing: Pairing,
     /// What each process does or did last: the index of the word.
     at: FxHashMap<ProcessId, u8>,
@@ -134,36 +170,23 @@ impl Time {
 /// What is shown where the file does not say when: so many nanoseconds an event.
 const UNTIMED_NS: u64 = 1_000_000;
 
-impl<M> Typed<M>
+impl<Op, Ret> Typed<Op, Ret>
 where
-    M: Model + Copy + Default + 'static,
-    M::Op: DeserializeOwned,
-    M::Ret: DeserializeOwned,
+    Op: DeserializeOwned + 'static,
+    Ret: DeserializeOwned + 'static,
 {
-    /// A history that is to be linearizable with respect to a model.
-    pub(super) fn begin(_: M, dictionary: &'static Dictionary, fail: Fail) -> Box<dyn Reading> {
-        Typed::with(dictionary, fail, linearizable::<M>, |_| M::default())
-    }
-}
-
-impl<M> Typed<M>
-where
-    M: Model + 'static,
-    M::Op: DeserializeOwned,
-    M::Ret: DeserializeOwned,
-{
-    /// A history with a checker of its own.
-    pub(super) fn with(
-        dictionary: &'static Dictionary,
+    /// A history that is read as the operations of a model, and judged and shown like this.
+    pub(super) fn begin(
+        known: &'static Known,
         fail: Fail,
-        judge: Judge<M>,
-        model: fn(&History<M::Op, M::Ret>) -> M,
+        judge: Judge<Op, Ret>,
+        bars: fn(&History<Op, Ret>) -> Vec<Bar>,
     ) -> Box<dyn Reading> {
         Box::new(Typed {
-            dictionary,
+            known,
             fail,
-            model,
             judge,
+            bars,
             history: History::new(),
             pairing: Pairing::default(),
             at: FxHashMap::default(),
@@ -171,24 +194,24 @@ where
         })
     }
 
-    fn event(&mut self, record: &Record<'_>) -> Result<Event<M::Op, M::Ret>, String> {
+    fn event(&mut self, record: &Record<'_>) -> Result<Event<Op, Ret>, String> {
         if record.native {
             return jsonl::typed(record).map_err(|error| error.to_string());
         }
         let name = record.f.as_deref().unwrap_or_default();
-        let word = self.dictionary.word(name)?;
+        let word = self.known.dictionary.word(name)?;
         if record.kind == Kind::Invoke {
             self.at.insert(record.process, word);
         } else if let Some(&asked) = self.at.get(&record.process)
             && asked != word
         {
-            let asked = self.dictionary.words[usize::from(asked)].names[0];
+            let asked = self.known.dictionary.words[usize::from(asked)].names[0];
             return Err(format!(
                 "process {} asked for `{asked}`, and this is the end of `{name}`",
                 record.process
             ));
         }
-        let what = match self.dictionary.meaning(record, word, self.fail)? {
+        let what = match self.known.dictionary.meaning(record, word, self.fail)? {
             Meaning::Invoke(op) => What::Invoke(op),
             Meaning::Ok(ret) => What::Ok(ret),
             Meaning::Fail => What::Fail,
@@ -202,11 +225,10 @@ where
     }
 }
 
-impl<M> Reading for Typed<M>
+impl<Op, Ret> Reading for Typed<Op, Ret>
 where
-    M: Model + 'static,
-    M::Op: DeserializeOwned,
-    M::Ret: DeserializeOwned,
+    Op: DeserializeOwned + 'static,
+    Ret: DeserializeOwned + 'static,
 {
     fn push(&mut self, record: &Record<'_>) -> Result<(), FormatErrorKind> {
         let event = self.event(record).map_err(FormatErrorKind::Refused)?;
@@ -247,61 +269,43 @@ where
         statistics
     }
 
-    fn judge(&self, budget: Budget) -> Result<Verdict<Wrong>, JudgeError> {
-        let model = (self.model)(&self.history);
-        (self.judge)(&model, &self.history, budget)
+    fn judge(&self, demand: &Demand) -> Result<Judgement, JudgeError> {
+        let level = demand.consistency(self.known.name, self.known.levels)?;
+        let (verdict, steps) = (self.judge)(&self.history, level, demand)?;
+        Ok(Judgement {
+            verdict,
+            level,
+            steps,
+        })
     }
 
     fn bars(&self) -> Vec<Bar> {
-        let model = (self.model)(&self.history);
-        // It was paired while it was read.
-        let operations = self.history.operations().unwrap_or_default();
-        let bars = operations.into_iter().map(|operation| {
-            let (ret, outcome) = match operation.outcome {
-                Outcome::Ok(ret) => (Some(ret), Outcome::Ok(())),
-                Outcome::Fail => (None, Outcome::Fail),
-                Outcome::Info => (None, Outcome::Info),
-            };
-            Bar {
-                process: operation.process,
-                invoked: operation.invoked,
-                completed: operation.completed,
-                outcome,
-                words: model.describe(operation.op, ret),
-                keys: keys(model.footprint(operation.op)),
-            }
-        });
-        bars.collect()
+        (self.bars)(&self.history)
     }
 }
 
-fn linearizable<M: Model>(
-    model: &M,
-    history: &History<M::Op, M::Ret>,
-    budget: Budget,
-) -> Result<Verdict<Wrong>, JudgeError> {
-    Ok(match check(model, history, budget)? {
-        Verdict::Valid => Verdict::Valid,
-        Verdict::Invalid(why) => Verdict::Invalid(Wrong {
-            what: why.to_string(),
-            counterexample: Some(why),
-        }),
-        Verdict::Unknown(reason) => Verdict::Unknown(reason),
-    })
-}
-
-fn keys<K: std::fmt::Display>(footprint: Footprint<'_, K>) -> Vec<String> {
-    use crate::Touched;
-    match footprint {
-        Footprint::Whole => Vec::new(),
-        Footprint::Key(key) => vec![key.to_string()],
-        Footprint::Several(touched) => {
-            let keys = touched.into_iter().map(|touched| match touched {
-                Touched::Key(key) => key.to_string(),
-                Touched::Range(from, Some(to)) => format!("{from}..{to}"),
-                Touched::Range(from, None) => format!("{from}.."),
-            });
-            keys.collect()
+/// The operations as bars, of which one is in these words and about these keys.
+pub(super) fn bars<Op, Ret>(
+    history: &History<Op, Ret>,
+    words: impl Fn(&Op, Option<&Ret>) -> (String, Vec<String>),
+) -> Vec<Bar> {
+    // It was paired while it was read.
+    let operations = history.operations().unwrap_or_default();
+    let bars = operations.into_iter().map(|operation| {
+        let (ret, outcome) = match operation.outcome {
+            Outcome::Ok(ret) => (Some(ret), Outcome::Ok(())),
+            Outcome::Fail => (None, Outcome::Fail),
+            Outcome::Info => (None, Outcome::Info),
+        };
+        let (words, keys) = words(operation.op, ret);
+        Bar {
+            process: operation.process,
+            invoked: operation.invoked,
+            completed: operation.completed,
+            outcome,
+            words,
+            keys,
         }
-    }
+    });
+    bars.collect()
 }

@@ -44,6 +44,60 @@ pub fn steps<'a>(record: &'a Record<'_>) -> Result<Vec<Step<'a>>, FormatErrorKin
     steps.iter().map(step).collect()
 }
 
+/// A single operation, which is a step of its own.
+pub(super) struct Plain<'a> {
+    what: What,
+    key: Value<'a>,
+    value: Value<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum What {
+    Append,
+    Write,
+    Read,
+}
+
+impl Plain<'_> {
+    pub(super) fn as_step(&self) -> Step<'_> {
+        let Plain { what, key, value } = self;
+        match what {
+            What::Append => Step::Append {
+                key,
+                element: value,
+            },
+            What::Write => Step::Write { key, value },
+            What::Read => Step::Read { key, seen: value },
+        }
+    }
+}
+
+/// What is asked for, if it is a single read, write or append. Without a key it is about the only object that there is.
+pub(super) fn plain<'a>(record: &'a Record<'_>) -> Option<Plain<'a>> {
+    let what = match record.f.as_deref()? {
+        "append" => What::Append,
+        "write" | "w" | "put" | "set" => What::Write,
+        "read" | "r" | "get" => What::Read,
+        _ => return None,
+    };
+    let value = || record.value.as_ref().map_or(Value::Nil, Value::borrow);
+    let (key, value) = match (&record.key, record.value.as_ref().and_then(Value::as_list)) {
+        (Some(key), _) => (key.borrow(), value()),
+        (None, Some([key, value])) => (key.borrow(), value.borrow()),
+        (None, _) => (Value::Text("value".into()), value()),
+    };
+    Some(Plain { what, key, value })
+}
+
+/// What a single read answers.
+pub(super) fn plain_answer<'a>(record: &'a Record<'_>) -> Value<'a> {
+    match (&record.value, record.key.is_none() && !record.native) {
+        (Some(Value::List(list)), true) if list.len() == 2 => list[1].borrow(),
+        (Some(value), _) => value.borrow(),
+        (None, _) => Value::Nil,
+    }
+}
+
 fn step<'a>(step: &'a Value<'_>) -> Result<Step<'a>, FormatErrorKind> {
     let Some([function, key, value]) = step.as_list() else {
         return Err(bad(step));

@@ -37,7 +37,7 @@ pub(super) struct Data<'a> {
     what: Vec<usize>,
     /// and which of the keys.
     about: Vec<Keys>,
-    /// The operations of the counterexample,
+    /// The operations that contradict each other,
     marks: Vec<Mark>,
     /// which of them are the longest order,
     longest: &'a [usize],
@@ -112,9 +112,9 @@ impl<'a> Data<'a> {
             outcome: bars.iter().map(|bar| outcome(bar.outcome)).collect(),
             what,
             about,
-            marks: why
+            marks: page
+                .operations
                 .iter()
-                .flat_map(|why| &why.operations)
                 .map(|shown| Mark {
                     operation: shown.operation,
                     optional: shown.optional,

@@ -7,8 +7,8 @@ mod data;
 #[cfg(test)]
 mod tests;
 
-use crate::Counterexample;
 use crate::formats::Bar;
+use crate::{Counterexample, Shown};
 use data::Data;
 use std::io::{self, Write};
 
@@ -32,6 +32,8 @@ pub struct Page<'a> {
     /// Whether the times of the bars are those of the history. If not, only the order of events is shown.
     pub timed: bool,
     /// Those that contradict each other, where the checker tells.
+    pub operations: &'a [Shown],
+    /// More about them, if the history is not linearizable.
     pub counterexample: Option<&'a Counterexample>,
 }
 

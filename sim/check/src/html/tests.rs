@@ -1,6 +1,6 @@
 use super::{Page, write};
-use crate::formats::{Bar, Fail, candidates, read};
-use crate::{Budget, Outcome, Point, ProcessId, Verdict};
+use crate::formats::{Bar, Demand, Fail, candidates, read};
+use crate::{Outcome, Point, ProcessId, Verdict};
 use serde_json::{Value, json};
 
 fn bar(process: u64, events: (usize, Option<usize>), outcome: Outcome<()>, words: &str) -> Bar {
@@ -26,6 +26,7 @@ fn page(bars: &[Bar], title: &str) -> String {
         why: title,
         bars,
         timed: true,
+        operations: &[],
         counterexample: None,
     };
     let mut bytes = Vec::new();
@@ -97,9 +98,9 @@ fn the_contradiction_is_in_the_page() {
         {:process 0, :type :invoke, :f :read, :value nil}
         {:process 1, :type :ok, :f :write, :value 2}
         {:process 0, :type :ok, :f :read, :value 3}";
-    let mut reading = candidates(Some("register"))[0].begin(Fail::Dropped);
+    let mut reading = candidates(Some("register"), None)[0].begin(Fail::Dropped);
     read(text.as_bytes(), None, |record| reading.push(&record)).unwrap();
-    let Verdict::Invalid(wrong) = reading.judge(Budget::default()).unwrap() else {
+    let Verdict::Invalid(wrong) = reading.judge(&Demand::default()).unwrap().verdict else {
         panic!("nobody wrote 3");
     };
     let page = Page {
@@ -109,6 +110,7 @@ fn the_contradiction_is_in_the_page() {
         why: &wrong.what,
         bars: &reading.bars(),
         timed: false,
+        operations: &wrong.operations,
         counterexample: wrong.counterexample.as_ref(),
     };
     let mut bytes = Vec::new();

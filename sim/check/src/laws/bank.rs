@@ -85,6 +85,17 @@ pub enum Violation {
     },
 }
 
+impl Violation {
+    /// The operations that show it, in the order of its words.
+    pub fn operations(&self) -> Vec<&Shown> {
+        let (Violation::WrongTotal { read, .. }
+        | Violation::Negative { read, .. }
+        | Violation::NotOnce { read, .. }
+        | Violation::Unknown { read, .. }) = self;
+        vec![read]
+    }
+}
+
 /// Everything that is wrong, in order of invocation.
 ///
 /// # Errors

@@ -38,6 +38,13 @@ pub struct OutOfBounds {
     pub greatest: i128,
 }
 
+impl OutOfBounds {
+    /// The operations that show it, in the order of its words.
+    pub fn operations(&self) -> Vec<&Shown> {
+        vec![&self.read]
+    }
+}
+
 /// An amount at an event.
 struct Change {
     event: usize,

@@ -34,6 +34,13 @@ pub struct Duplicate {
     pub second: Shown,
 }
 
+impl Duplicate {
+    /// The operations that show it, in the order of its words.
+    pub fn operations(&self) -> Vec<&Shown> {
+        vec![&self.first, &self.second]
+    }
+}
+
 /// All identifiers that were given before, in order of invocation.
 ///
 /// # Errors

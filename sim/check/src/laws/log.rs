@@ -156,6 +156,21 @@ pub enum Violation {
     },
 }
 
+impl Violation {
+    /// The operations that show it, in the order of its words.
+    pub fn operations(&self) -> Vec<&Shown> {
+        match self {
+            Violation::InconsistentOffset { first, second, .. }
+            | Violation::Duplicate { first, second, .. } => vec![first, second],
+            Violation::Lost { send, poll, .. } => vec![send, poll],
+            Violation::Unexpected { poll, .. }
+            | Violation::Reordered { poll, .. }
+            | Violation::Skipped { poll, .. } => vec![poll],
+            Violation::SentOutOfOrder { send, .. } => vec![send],
+        }
+    }
+}
+
 type Operations<'a> = [Operation<&'a Op, &'a Ret>];
 
 /// What is known of one log.

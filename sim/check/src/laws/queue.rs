@@ -112,6 +112,27 @@ pub enum Violation {
     },
 }
 
+impl Violation {
+    /// The operations that show it, in the order of its words.
+    pub fn operations(&self) -> Vec<&Shown> {
+        match self {
+            Violation::Lost { enqueue, .. } => vec![enqueue],
+            Violation::Duplicate { first, second, .. }
+            | Violation::EnqueuedTwice { first, second, .. } => vec![first, second],
+            Violation::Unexpected { dequeue, .. } => vec![dequeue],
+            Violation::Reordered {
+                first_in,
+                second_in,
+                second_out,
+                ..
+            } => vec![first_in, second_in, second_out],
+            Violation::NotEmpty {
+                enqueue, dequeue, ..
+            } => vec![enqueue, dequeue],
+        }
+    }
+}
+
 /// When an element went in and came out.
 struct Passage<'a> {
     element: &'a Name,

@@ -92,6 +92,18 @@ pub enum Violation {
     },
 }
 
+impl Violation {
+    /// The operations that show it, in the order of its words.
+    pub fn operations(&self) -> Vec<&Shown> {
+        match self {
+            Violation::TooStale(stale) => vec![&stale.read, &stale.newer],
+            Violation::Diverged { first, second, .. }
+            | Violation::WrittenTwice { first, second } => vec![first, second],
+            Violation::ThinAir { read } => vec![read],
+        }
+    }
+}
+
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {

@@ -86,6 +86,20 @@ pub enum Violation {
     },
 }
 
+impl Violation {
+    /// The operations that show it, in the order of its words.
+    pub fn operations(&self) -> Vec<&Shown> {
+        match self {
+            Violation::Lost { known, read, .. } => vec![known, read],
+            Violation::Stale {
+                known, read, again, ..
+            } => vec![known, read, again],
+            Violation::Duplicate { read, .. } | Violation::Unexpected { read, .. } => vec![read],
+            Violation::AddedTwice { first, second, .. } => vec![first, second],
+        }
+    }
+}
+
 /// What is known of an element.
 struct Element {
     add: usize,

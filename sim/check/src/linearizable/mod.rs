@@ -60,7 +60,19 @@ struct Pending<'a, M: Model> {
 pub fn check<M: Model>(
     model: &M,
     history: &History<M::Op, M::Ret>,
-    budget: Budget,
+    mut budget: Budget,
+) -> Result<Verdict, HistoryError> {
+    check_within(model, history, &mut budget)
+}
+
+/// The same, and takes the steps that it took from the budget.
+///
+/// # Errors
+/// If the history makes no sense.
+pub fn check_within<M: Model>(
+    model: &M,
+    history: &History<M::Op, M::Ret>,
+    budget: &mut Budget,
 ) -> Result<Verdict, HistoryError> {
     let operations = history.operations()?;
     let called = |operation: &Operation<&M::Op, &M::Ret>| operation.invoked.event;
@@ -74,12 +86,12 @@ pub fn check<M: Model>(
 pub fn decide<M: Model>(
     model: &M,
     history: &History<M::Op, M::Ret>,
-    budget: Budget,
+    mut budget: Budget,
 ) -> Result<Verdict<()>, HistoryError> {
     let operations = history.operations()?;
     let called = |operation: &Operation<&M::Op, &M::Ret>| operation.invoked.event;
     Ok(
-        match decide_operations(model, &operations, &called, budget) {
+        match decide_operations(model, &operations, &called, &mut budget) {
             Decision::Valid => Verdict::Valid,
             Decision::Searched(_) | Decision::Monitored(..) => Verdict::Invalid(()),
             Decision::Unknown(reason) => Verdict::Unknown(reason),
@@ -93,7 +105,7 @@ pub(crate) fn check_operations<M: Model>(
     model: &M,
     operations: &[Operation<&M::Op, &M::Ret>],
     called: Called<'_, M::Op, M::Ret>,
-    budget: Budget,
+    budget: &mut Budget,
 ) -> Verdict {
     match decide_operations(model, operations, called, budget) {
         Decision::Valid => Verdict::Valid,
@@ -165,9 +177,10 @@ fn decide_operations<'a, M: Model>(
     model: &'a M,
     operations: &[Operation<&'a M::Op, &'a M::Ret>],
     called: Called<'_, M::Op, M::Ret>,
-    budget: Budget,
+    budget: &mut Budget,
 ) -> Decision<'a, M> {
-    let mut left = budget.steps;
+    let allowed = budget.steps;
+    let left = &mut budget.steps;
     let mut slice = 0;
     let mut undecided = Vec::new();
     for group in split(model, operations, called) {
@@ -179,7 +192,7 @@ fn decide_operations<'a, M: Model>(
         let search = Search::new(model, &group.entries, model.initial());
         let mut pending = Pending { group, search };
         let first_slice = FIRST_SLICE * pending.group.entries.len() as u64;
-        match advance(&mut pending.search, first_slice, &mut left) {
+        match advance(&mut pending.search, first_slice, left) {
             Progress::Valid => {}
             Progress::Invalid => return Decision::Searched(Box::new(pending)),
             Progress::Paused => undecided.push(pending),
@@ -188,15 +201,15 @@ fn decide_operations<'a, M: Model>(
     }
     // What is hard is worth a closer look, and a new start.
     for pending in &mut undecided {
-        if alike::classify(model, &mut pending.group.entries, left).is_some() {
+        if alike::classify(model, &mut pending.group.entries, *left).is_some() {
             pending.search = Search::new(model, &pending.group.entries, model.initial());
         }
     }
-    while !undecided.is_empty() && left > 0 {
+    while !undecided.is_empty() && *left > 0 {
         slice *= 2;
         let mut still = Vec::new();
         for mut pending in undecided {
-            match advance(&mut pending.search, slice, &mut left) {
+            match advance(&mut pending.search, slice, left) {
                 Progress::Valid => {}
                 Progress::Invalid => return Decision::Searched(Box::new(pending)),
                 Progress::Paused => still.push(pending),
@@ -208,7 +221,7 @@ fn decide_operations<'a, M: Model>(
         return Decision::Valid;
     }
     Decision::Unknown(Reason {
-        steps: budget.steps - left,
+        steps: allowed - *left,
         undecided: undecided.iter().map(how_far).collect(),
     })
 }

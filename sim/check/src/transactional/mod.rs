@@ -138,7 +138,7 @@ fn by_search(
     });
     let latest: Vec<_> = latest.collect();
     let invoked = |operation: &Operation<&Op, &Ret>| operation.invoked.event;
-    match check_operations(model, &latest, &invoked, budget) {
+    match check_operations(model, &latest, &invoked, &mut { budget }) {
         Verdict::Valid => {}
         Verdict::Invalid(why) => return Verdict::Invalid(Violation::NotLinearizable(why)),
         Verdict::Unknown(reason) => return Verdict::Unknown(reason),
@@ -171,7 +171,7 @@ fn by_search(
             }
             _ => operation.invoked.event,
         };
-    match check_operations(model, operations, &earliest, budget) {
+    match check_operations(model, operations, &earliest, &mut { budget }) {
         Verdict::Valid => Verdict::Valid,
         Verdict::Invalid(why) => Verdict::Invalid(Violation::NotAnOldState(why)),
         Verdict::Unknown(reason) => Verdict::Unknown(reason),

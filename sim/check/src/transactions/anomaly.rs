@@ -147,6 +147,8 @@ pub enum Anomaly {
         key: String,
         /// Why each value comes before the next, in words.
         reasons: Vec<String>,
+        /// The transactions that they speak of, each once.
+        transactions: Vec<Shown>,
         /// The order that levels must agree with to imply all of these.
         order: Order,
     },
@@ -229,6 +231,27 @@ impl Anomaly {
             Anomaly::LostUpdate { .. } => "lost update".into(),
             Anomaly::LostElement { .. } => "lost element".into(),
             Anomaly::CyclicVersions { .. } => "cyclic versions".into(),
+        }
+    }
+
+    /// The transactions that show it, in the order of its words.
+    pub fn transactions(&self) -> Vec<&Shown> {
+        match self {
+            Anomaly::Cycle(cycle) => cycle.steps.iter().map(|step| &step.transaction).collect(),
+            Anomaly::AbortedRead { read, write, .. }
+            | Anomaly::IntermediateRead { read, write, .. }
+            | Anomaly::TornAppend { read, write, .. } => vec![read, write],
+            Anomaly::DirtyUpdate {
+                aborted, committed, ..
+            } => vec![aborted, committed],
+            Anomaly::IncompatibleOrders { first, second, .. }
+            | Anomaly::LostUpdate { first, second, .. } => vec![first, second],
+            Anomaly::Internal { transaction, .. } | Anomaly::FutureRead { transaction, .. } => {
+                vec![transaction]
+            }
+            Anomaly::DuplicateElement { read, .. } | Anomaly::ThinAir { read, .. } => vec![read],
+            Anomaly::LostElement { append, read, .. } => vec![append, read],
+            Anomaly::CyclicVersions { transactions, .. } => transactions.iter().collect(),
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! `SPLITBRAIN_IMPORT_CASES=100000` tries more than the ten thousand per format and kind of damage.
 
-use splitbrain_check::formats::{self, CATALOG, Fail, Format, Record, edn};
+use splitbrain_check::Budget;
+use splitbrain_check::formats::{self, CATALOG, Demand, Fail, Format, Record, edn};
 use splitbrain_check::generate::{Shape, key_value};
 use splitbrain_check::jsonl;
 
@@ -39,6 +40,15 @@ fn try_all(bytes: &[u8], format: Option<Format>) -> bool {
         let good = records.iter().all(|record| reading.push(record).is_ok());
         if good {
             assert_eq!(reading.statistics().operations, reading.bars().len());
+            for level in known.levels {
+                let demand = Demand {
+                    level: Some(*level),
+                    permits: Some(2),
+                    budget: Budget { steps: 1_000 },
+                };
+                // Whatever it comes to.
+                drop(reading.judge(&demand));
+            }
         }
     }
     match result {
@@ -71,6 +81,25 @@ fn good_files() -> Vec<(Format, Vec<u8>)> {
         {:process :nemesis, :type :info, :f :start, :value nil}]"#;
     let json = br#"[{"process":0,"type":"invoke","f":"txn","value":[["append",3,1],["r",3,null]],"time":1},
         {"process":0,"type":"ok","f":"txn","value":[["append",3,1],["r",3,[1,-2.5e3,"\u00e9"]]],"time":2}]"#;
+    let registers = br#"{:process 0, :type :invoke, :f :txn, :value [[:w x 1] [:r y nil]]}
+        {:process 1, :type :invoke, :f :txn, :value [[:r x nil] [:w y 2]]}
+        {:process 0, :type :ok, :f :txn, :value [[:w x 1] [:r y 2]]}
+        {:process 1, :type :ok, :f :txn, :value [[:r x 1] [:w y 2]]}"#;
+    let plain = br#"{:process 0, :type :invoke, :f :write, :value [x 1]}{:process 0, :type :ok, :f :write, :value [x 1]}
+        {:process 1, :type :invoke, :f :read, :value [x nil]}{:process 1, :type :ok, :f :read, :value [x 1]}
+        {:process 0, :type :invoke, :f :append, :key 3, :value 7}{:process 0, :type :info, :f :append, :value 7}"#;
+    let bank = br#"{:process 0, :type :invoke, :f :read}{:process 0, :type :ok, :f :read, :value {0 10, 1 -5}}
+        {:process 1, :type :invoke, :f :transfer, :value {:from 0, :to 1, :amount 3}}{:process 1, :type :info, :f :transfer}"#;
+    let queue = br#"{:process 0, :type :invoke, :f :enqueue, :value 1}{:process 0, :type :ok, :f :enqueue, :value 1}
+        {:process 1, :type :invoke, :f :dequeue}{:process 1, :type :ok, :f :dequeue, :value 1}
+        {:process 1, :type :invoke, :f :drain}{:process 1, :type :ok, :f :drain, :value [2 3]}"#;
+    let locks = br#"{:process 0, :type :invoke, :f :acquire, :value 2}{:process 0, :type :ok, :f :acquire, :value 2}
+        {:process 1, :type :invoke, :f :acquire}{:process 0, :type :invoke, :f :release}{:process 0, :type :ok, :f :release}"#;
+    let records = br#"{"time_ns":1,"process":0,"type":"invoke","f":"send","key":"k","value":1}
+{"time_ns":2,"process":0,"type":"ok","offset":0}
+{"time_ns":3,"process":1,"type":"invoke","f":"poll"}
+{"time_ns":4,"process":1,"type":"ok","records":[{"key":"k","offset":0,"value":1},{"key":"k","offset":2,"value":2}]}
+"#;
     let log = b"noise\nINFO  jepsen.util - 0\t:invoke\t:cas\t[1 2]\nINFO  jepsen.util - 0\t:ok\t:cas\t[1 2]\n";
     vec![
         (Format::Edn, edn),
@@ -78,6 +107,12 @@ fn good_files() -> Vec<(Format, Vec<u8>)> {
         (Format::Jsonl, lines),
         (Format::Json, json.to_vec()),
         (Format::Log, log.to_vec()),
+        (Format::Edn, registers.to_vec()),
+        (Format::Edn, plain.to_vec()),
+        (Format::Edn, bank.to_vec()),
+        (Format::Edn, queue.to_vec()),
+        (Format::Edn, locks.to_vec()),
+        (Format::Jsonl, records.to_vec()),
     ]
 }
 

@@ -4,7 +4,7 @@ use splitbrain_check::formats::{self, Fail, Format};
 
 /// What is wrong with a text, as a history of this model in this format.
 fn error_of(model: &str, format: Format, text: &str) -> String {
-    let known = formats::candidates(Some(model))[0];
+    let known = formats::candidates(Some(model), None)[0];
     let mut reading = known.begin(Fail::Dropped);
     let read = formats::read(text.as_bytes(), Some(format), |record| {
         reading.push(&record)

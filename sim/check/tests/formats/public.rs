@@ -1,7 +1,7 @@
 //! Published histories get the verdict that is known of them, without being told what they are.
 
-use splitbrain_check::formats::{self, Fail, Format, Reading, Record};
-use splitbrain_check::{Budget, Verdict};
+use splitbrain_check::Verdict;
+use splitbrain_check::formats::{self, Demand, Fail, Format, Reading, Record};
 use std::fs::File;
 use std::path::Path;
 
@@ -14,7 +14,7 @@ fn guessed(name: &str, fail: Fail) -> (Format, &'static str, Box<dyn Reading>) {
         records.push(record.into_owned());
         Ok(())
     });
-    let (known, reading) = formats::guess(&records, formats::candidates(None), fail).unwrap();
+    let (known, reading) = formats::guess(&records, formats::candidates(None, None), fail).unwrap();
     (summary.unwrap().format, known.name, reading)
 }
 
@@ -30,7 +30,7 @@ fn jepsens_logs_of_etcd() {
         for fail in [Fail::Dropped, Fail::Observed] {
             let (format, model, reading) = guessed(name, fail);
             assert_eq!((format, model), (Format::Log, "cas-register"), "{name}");
-            let verdict = reading.judge(Budget::default()).unwrap();
+            let verdict = reading.judge(&Demand::default()).unwrap().verdict;
             assert_eq!(verdict == Verdict::Valid, valid, "{name}");
             assert!(!matches!(verdict, Verdict::Unknown(_)), "{name}");
         }
@@ -46,7 +46,7 @@ fn porcupines_key_value_histories() {
     ] {
         let (format, model, reading) = guessed(name, Fail::Dropped);
         assert_eq!((format, model), (Format::Edn, "strings"), "{name}");
-        let verdict = reading.judge(Budget::default()).unwrap();
+        let verdict = reading.judge(&Demand::default()).unwrap().verdict;
         assert_eq!(verdict == Verdict::Valid, valid, "{name}");
         assert!(!matches!(verdict, Verdict::Unknown(_)), "{name}");
     }

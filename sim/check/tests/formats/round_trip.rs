@@ -9,7 +9,7 @@ use splitbrain_check::{History, Model, Operation, Outcome, jsonl};
 use std::io::Read;
 
 fn read_back(format: Option<Format>, input: impl Read) -> Box<dyn Reading> {
-    let mut reading = formats::candidates(Some("key-value"))[0].begin(Fail::Dropped);
+    let mut reading = formats::candidates(Some("key-value"), None)[0].begin(Fail::Dropped);
     formats::read(input, format, |record| reading.push(&record)).expect("just written");
     reading
 }

@@ -1,7 +1,8 @@
 //! The same operations, as different tools write them.
 
-use splitbrain_check::formats::{self, Fail, Format, Reading, Record};
-use splitbrain_check::{Budget, Verdict};
+use super::history;
+use splitbrain_check::Verdict;
+use splitbrain_check::formats::{self, Demand, Fail, Format, Reading, Record};
 
 /// The format and the model that are guessed, and all operations in words.
 fn guessed(text: &str) -> (Format, &'static str, Vec<String>) {
@@ -16,7 +17,7 @@ fn read(text: &str, fail: Fail) -> (Format, &'static str, Box<dyn Reading>) {
         Ok(())
     });
     let summary = summary.unwrap_or_else(|error| panic!("{error}\n{text}"));
-    match formats::guess(&records, formats::candidates(None), fail) {
+    match formats::guess(&records, formats::candidates(None, None), fail) {
         Ok((known, reading)) => (summary.format, known.name, reading),
         Err(misfits) => {
             let misfits: Vec<String> = misfits.iter().map(ToString::to_string).collect();
@@ -150,10 +151,13 @@ fn what_fail_means_changes_the_verdict() {
         {:process 0, :type :invoke, :f :read, :value nil}
         {:process 0, :type :ok, :f :read, :value 1}";
     let (.., dropped) = read(text, Fail::Dropped);
-    assert_eq!(dropped.judge(Budget::default()).unwrap(), Verdict::Valid);
+    assert_eq!(
+        dropped.judge(&Demand::default()).unwrap().verdict,
+        Verdict::Valid
+    );
     assert_eq!(dropped.statistics().failed, 2);
     let (.., observed) = read(text, Fail::Observed);
-    let Verdict::Invalid(wrong) = observed.judge(Budget::default()).unwrap() else {
+    let Verdict::Invalid(wrong) = observed.judge(&Demand::default()).unwrap().verdict else {
         panic!("the value was 1");
     };
     assert!(
@@ -236,7 +240,10 @@ fn transactions_are_held_to_strict_serializability() {
         {:process 1, :type :ok, :f :txn, :value [[:r 3 [1]]], :time 40}";
     let (_, model, reading) = read(good, Fail::Dropped);
     assert_eq!(model, "list-append");
-    assert_eq!(reading.judge(Budget::default()).unwrap(), Verdict::Valid);
+    assert_eq!(
+        reading.judge(&Demand::default()).unwrap().verdict,
+        Verdict::Valid
+    );
     assert_eq!(
         words(&*reading),
         ["append 3 1, read 3 -> [1]", "read 3 -> [1]"]
@@ -244,7 +251,7 @@ fn transactions_are_held_to_strict_serializability() {
     assert_eq!(reading.statistics().concurrency_max, 1);
     let stale = good.replace(":value [[:r 3 [1]]]", ":value [[:r 3 nil]]");
     let (.., reading) = read(&stale, Fail::Dropped);
-    let Verdict::Invalid(wrong) = reading.judge(Budget::default()).unwrap() else {
+    let Verdict::Invalid(wrong) = reading.judge(&Demand::default()).unwrap().verdict else {
         panic!("it read what was before");
     };
     assert!(wrong.what.starts_with("ruled out: "), "{}", wrong.what);
@@ -255,20 +262,13 @@ fn transactions_are_held_to_strict_serializability() {
     let (_, model, reading) = read(registers, Fail::Dropped);
     assert_eq!(model, "rw-register");
     assert_eq!(reading.statistics().concurrency_max, 2);
-    let verdict = reading.judge(Budget::default()).unwrap();
+    let verdict = reading.judge(&Demand::default()).unwrap().verdict;
     assert!(matches!(verdict, Verdict::Invalid(_)), "a lost update");
 }
 
 /// A file of each model that is told by its words.
 #[test]
 fn containers_counters_and_locks_are_known_by_their_functions() {
-    let line = |(number, event): (usize, &str)| {
-        let (process, rest) = event.trim().split_once(' ').unwrap();
-        let (kind, rest) = rest.split_once(' ').unwrap();
-        let (f, value) = rest.split_once(' ').unwrap_or((rest, "nil"));
-        format!("{{:process {process}, :type :{kind}, :f :{f}, :value {value}, :time {number}}}\n")
-    };
-    let history = |events: &str| -> String { events.split(';').enumerate().map(line).collect() };
     for (model, right, wrong) in [
         (
             "queue",
@@ -314,7 +314,7 @@ fn containers_counters_and_locks_are_known_by_their_functions() {
         let judged = |events: &str| {
             let (_, name, reading) = read(&history(events), Fail::Dropped);
             assert_eq!(name, model);
-            reading.judge(Budget::default()).unwrap()
+            reading.judge(&Demand::default()).unwrap().verdict
         };
         assert_eq!(judged(right), Verdict::Valid, "{model}: {right}");
         let wrong_judged = judged(wrong);

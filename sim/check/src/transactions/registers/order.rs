@@ -179,6 +179,10 @@ impl Orders<'_> {
                     format!("{from} before {to}, {why}")
                 })
                 .collect(),
+            transactions: transactions(circle)
+                .into_iter()
+                .map(|transaction| show(history, transaction))
+                .collect(),
             order: circle
                 .iter()
                 .map(|link| implied_by(&link.label))
@@ -186,6 +190,26 @@ impl Orders<'_> {
                 .unwrap_or(crate::transactions::class::Order::Data),
         });
     }
+}
+
+/// The transactions by which versions are in a circle, each once.
+fn transactions(circle: &[Link<Source>]) -> Vec<u32> {
+    let mut found = Vec::new();
+    for link in circle {
+        let of_link = match link.label {
+            Source::Initial | Source::Own => vec![],
+            Source::WriteFollowsRead(transaction) => vec![transaction],
+            Source::Sequential(first, second) | Source::Linearizable(first, second) => {
+                vec![first, second]
+            }
+        };
+        for transaction in of_link {
+            if !found.contains(&transaction) {
+                found.push(transaction);
+            }
+        }
+    }
+    found
 }
 
 /// A version in words.
