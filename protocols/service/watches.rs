@@ -104,6 +104,10 @@ impl Watches {
                 self.begin(client, request.watch, watch, store, cx)
             }
         };
+        // What it says that it has got it need not acknowledge as well: acknowledgements may be lost.
+        if let Some(after) = after {
+            self.has_got(id, after);
+        }
         if let Some(watcher) = self.watchers.get_mut(&id) {
             watcher.heard_at = cx.now();
         }
@@ -158,22 +162,34 @@ impl Watches {
         store: &Store,
         cx: &mut Context<'_, Peer>,
     ) {
-        let id = self.ids.get(&(client, ack.watch)).copied();
-        let Some((id, watcher)) = id.and_then(|id| Some((id, self.watchers.get_mut(&id)?))) else {
+        let Some(&id) = self.ids.get(&(client, ack.watch)) else {
             return;
         };
-        watcher.heard_at = cx.now();
+        if let Some(watcher) = self.watchers.get_mut(&id) {
+            watcher.heard_at = cx.now();
+        }
+        if self.has_got(id, ack.through) {
+            self.tell(store, cx);
+        }
+    }
+
+    /// A client has everything up to here. Whether there is room again for what follows.
+    fn has_got(&mut self, id: WatchId, through: Revision) -> bool {
+        let Some(watcher) = self.watchers.get_mut(&id) else {
+            return false;
+        };
         let window = self.settings.watch_window as usize;
         let was_full = watcher.in_flight.len() >= window;
         while watcher
             .in_flight
-            .pop_front_if(|through| *through <= ack.through)
+            .pop_front_if(|sent| *sent <= through)
             .is_some()
         {}
-        if was_full && watcher.in_flight.len() < window {
+        let has_room = was_full && watcher.in_flight.len() < window;
+        if has_room {
             self.hub.release(id);
-            self.tell(store, cx);
         }
+        has_room
     }
 
     pub(super) fn on_unwatch(&mut self, client: NodeId, unwatch: Unwatch) {

@@ -11,12 +11,13 @@ pub use watches::Delivery;
 use super::config::{Config, Settings};
 use super::message::Message;
 use super::op::{Op, Ret};
+use super::probes::PROBES;
 use super::{Peer, Timer};
 use crate::kv::{self, LeaseId};
 use crate::raft;
 use holding::Holdings;
 use reads::Reading;
-use splitbrain_core::{Context, Doings, Journal, Node, NodeId, OpId, Outcome, Time};
+use splitbrain_core::{Context, Doings, Journal, Node, NodeId, OpId, Outcome, Time, probe};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -239,7 +240,12 @@ impl Client {
             (Outcome::Ok(raft::Ret::Kv(kv::Ret::Granted { .. })), Some((lease, ttl, asked_at))) => {
                 self.holdings.granted(lease, ttl, asked_at);
                 self.see_to_holdings(cx);
-                Outcome::Ok(Ret::Held)
+                if self.holdings.assured_until(lease).is_some() {
+                    Outcome::Ok(Ret::Held)
+                } else {
+                    probe!(cx, "a lease was granted too late to be relied on");
+                    Outcome::Fail("the answer came when the lease could have ended again")
+                }
             }
             (Outcome::Ok(raft::Ret::Kv(ret)), _) => Outcome::Ok(Ret::Kv(ret)),
             (Outcome::Ok(_), _) => unreachable!("the store was asked, and the store answers"),

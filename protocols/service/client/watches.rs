@@ -15,6 +15,8 @@ use std::time::Duration;
 /// Something of a watch that was handed out: all changes to the keys after one revision and up to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
+    /// Which watch: each goes on where it was.
+    pub watch: u64,
     /// What is watched.
     pub keys: Arc<WatchKeys>,
     /// After this.
@@ -23,6 +25,8 @@ pub struct Delivery {
     pub through: Revision,
     /// The changes.
     pub events: Vec<Arc<Event>>,
+    /// Instead, and the last of its watch: changes after the first revision are gone, up to this one.
+    pub compacted: Option<Revision>,
 }
 
 impl Client {
@@ -38,9 +42,9 @@ impl Client {
         let mut streams = self.streams.iter();
         let known = streams.position(|stream| *stream.keys == keys && stream.waiting.is_none());
         let nth = match known {
-            Some(nth) if after.is_none() || self.streams[nth].taken() == after => nth,
+            Some(nth) if self.streams[nth].taken() == after => nth,
             other => {
-                // Somebody goes back, or watches the same keys twice at once.
+                // Somebody goes back, or begins now, of which what came since is the past; or watches the same keys twice at once.
                 if let Some(nth) = other {
                     self.unwatch(nth, cx);
                 }
@@ -81,10 +85,12 @@ impl Client {
         };
         self.delivered += 1;
         self.deliveries.push(Delivery {
+            watch: stream.watch,
             keys: stream.keys.clone(),
             after,
             through,
             events: events.clone(),
+            compacted: None,
         });
         let ret = Ret::Changes {
             after,
@@ -198,15 +204,16 @@ impl Client {
                     cx,
                     "a client was told that what it watches for was compacted"
                 );
-                let stream = &self.streams[nth];
-                // What was got before is handed out first.
-                if stream.has_changes() {
-                    return;
+                let stream = &mut self.streams[nth];
+                // The server speaks of a request from before what was got since. It has forgotten the watch: at once, and not
+                // when it is next due.
+                if stream.through() >= Some(from) {
+                    probe!(cx, "a client was refused what it had got in the meantime");
+                    stream.ask_at = cx.now();
+                } else if !stream.has_changes() {
+                    // What was got before is handed out first.
+                    self.compacted(nth, from, cx);
                 }
-                if let Some((id, _)) = stream.waiting {
-                    cx.complete(id, Outcome::Ok(Ret::Compacted(from)));
-                }
-                self.streams.remove(nth);
             }
             NoWatch::NoLeader | NoWatch::Busy => {
                 probe!(cx, "a client went on with its watch at another server");
@@ -216,6 +223,25 @@ impl Client {
             }
         }
         self.see_to_streams(cx);
+    }
+
+    /// Ends a watch of what is gone.
+    fn compacted(&mut self, nth: usize, from: Revision, cx: &mut Context<'_, Peer>) {
+        let stream = self.streams.remove(nth);
+        if let Some(after) = stream.through() {
+            self.delivered += 1;
+            self.deliveries.push(Delivery {
+                watch: stream.watch,
+                keys: stream.keys.clone(),
+                after,
+                through: after,
+                events: Vec::new(),
+                compacted: Some(from),
+            });
+        }
+        if let Some((id, _)) = stream.waiting {
+            cx.complete(id, Outcome::Ok(Ret::Compacted(from)));
+        }
     }
 
     fn unwatch(&mut self, nth: usize, cx: &mut Context<'_, Peer>) {

@@ -22,6 +22,8 @@ pub struct WatchExact {
     seen: BTreeMap<NodeId, Revision>,
     /// How many deliveries of each client have been checked.
     checked: BTreeMap<NodeId, u64>,
+    /// How far each client was told of each of its watches.
+    told: BTreeMap<NodeId, BTreeMap<u64, Revision>>,
     /// Where each server was with each of its watches, by ascending name.
     positions: BTreeMap<NodeId, Vec<(WatchId, Revision)>>,
 }
@@ -56,12 +58,37 @@ impl WatchExact {
         Ok(())
     }
 
-    fn check_delivery(&self, client: NodeId, delivery: &Delivery) -> Result<(), String> {
+    /// Each goes on where the one before ended, and nobody is refused what is there for him.
+    fn check_order(&mut self, client: NodeId, delivery: &Delivery) -> Result<(), String> {
+        let Delivery {
+            watch, keys, after, ..
+        } = delivery;
+        let watches = self.told.entry(client).or_default();
+        if let Some(gone) = delivery.compacted {
+            watches.remove(watch);
+            if *after >= gone {
+                return Err(format!(
+                    "{client} has all changes to {keys} up to {after}, and was told that those up to {gone} are gone (resumable)"
+                ));
+            }
+            return Ok(());
+        }
+        match watches.insert(*watch, delivery.through) {
+            Some(before) if before != *after => Err(format!(
+                "{client} was told of {keys} up to {before}, and then after {after} (resumable)"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_delivery(&mut self, client: NodeId, delivery: &Delivery) -> Result<(), String> {
+        self.check_order(client, delivery)?;
         let Delivery {
             keys,
             after,
             through,
             events,
+            ..
         } = delivery;
         let told = format!("{client} was told of {keys} after {after} up to {through}");
         let end = self.committed.end();
@@ -147,12 +174,14 @@ impl Property for WatchExact {
                 if count == checked {
                     return Ok(());
                 }
-                let mut deliveries = deliveries.iter();
-                deliveries.try_for_each(|delivery| self.check_delivery(touched, delivery))
+                deliveries
+                    .iter()
+                    .try_for_each(|delivery| self.check_delivery(touched, delivery))
             }
             None => {
                 self.seen.remove(&touched);
                 self.checked.remove(&touched);
+                self.told.remove(&touched);
                 self.positions.remove(&touched);
                 Ok(())
             }
@@ -183,7 +212,15 @@ mod tests {
     }
 
     fn told(after: u64, through: u64, events: &[&Change]) -> Result<(), String> {
-        let delivery = Delivery {
+        let delivery = delivery(after, through, events);
+        property()
+            .0
+            .check_delivery(NodeId::from_index(4), &delivery)
+    }
+
+    fn delivery(after: u64, through: u64, events: &[&Change]) -> Delivery {
+        Delivery {
+            watch: 7,
             keys: Arc::new(KeyRange::all()),
             after: Revision(after),
             through: Revision(through),
@@ -191,10 +228,38 @@ mod tests {
                 .iter()
                 .map(|change| Arc::new(Event::of(change, false)))
                 .collect(),
+            compacted: None,
+        }
+    }
+
+    #[test]
+    fn a_watch_goes_on_where_it_was() {
+        let (mut property, changes) = property();
+        let client = NodeId::from_index(4);
+        let [a, b, ..] = &changes[..] else {
+            panic!("{changes:?}")
         };
-        property()
-            .0
-            .check_delivery(NodeId::from_index(4), &delivery)
+        let mut told = |delivery: &Delivery| property.check_delivery(client, delivery);
+        assert_eq!(told(&delivery(1, 2, &[a])), Ok(()));
+        assert_eq!(told(&delivery(2, 3, &[b])), Ok(()));
+        let again = told(&delivery(2, 3, &[b])).unwrap_err();
+        assert!(
+            again.ends_with("up to 3, and then after 2 (resumable)"),
+            "{again}"
+        );
+        let refused = |after, gone| Delivery {
+            compacted: Some(Revision(gone)),
+            ..delivery(after, after, &[])
+        };
+        assert_eq!(told(&refused(3, 4)), Ok(()));
+        let has = told(&refused(3, 3)).unwrap_err();
+        assert!(has.ends_with("those up to 3 are gone (resumable)"), "{has}");
+        // Another watch begins where it likes.
+        let other = Delivery {
+            watch: 8,
+            ..delivery(1, 2, &[a])
+        };
+        assert_eq!(told(&other), Ok(()));
     }
 
     #[test]
