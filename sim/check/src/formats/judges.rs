@@ -122,18 +122,22 @@ pub(super) fn store(known: &'static Known, fail: Fail) -> Box<dyn Reading> {
 }
 
 pub(super) fn ids(known: &'static Known, fail: Fail) -> Box<dyn Reading> {
-    let judge = |history: &_, _, _: &_| law(ids::check(history)?, ids::Duplicate::operations);
+    let judge = |history: &_, _, _: &_| Ok(law(&ids::check(history)?, ids::Duplicate::operations));
     Typed::begin(known, fail, judge, law_bars)
 }
 
 pub(super) fn counter(known: &'static Known, fail: Fail) -> Box<dyn Reading> {
-    let judge =
-        |history: &_, _, _: &_| law(counter::check(history)?, counter::OutOfBounds::operations);
+    let judge = |history: &_, _, _: &_| {
+        Ok(law(
+            &counter::check(history)?,
+            counter::OutOfBounds::operations,
+        ))
+    };
     Typed::begin(known, fail, judge, law_bars)
 }
 
 pub(super) fn log(known: &'static Known, fail: Fail) -> Box<dyn Reading> {
-    let judge = |history: &_, _, _: &_| law(log::check(history)?, log::Violation::operations);
+    let judge = |history: &_, _, _: &_| Ok(law(&log::check(history)?, log::Violation::operations));
     Typed::begin(known, fail, judge, law_bars)
 }
 
@@ -145,7 +149,7 @@ pub(super) fn set(known: &'static Known, fail: Fail) -> Box<dyn Reading> {
             .find(|found| matches!(found, set::Violation::AddedTwice { .. }))
         {
             Some(twice) => Err(JudgeError::Law(twice.to_string())),
-            None => law(found, set::Violation::operations),
+            None => Ok(law(&found, set::Violation::operations)),
         }
     }
     Typed::begin(known, fail, judge, law_bars)
@@ -167,7 +171,7 @@ pub(super) fn queue(known: &'static Known, fail: Fail) -> Box<dyn Reading> {
             |found: &&queue::Violation| matches!(found, queue::Violation::EnqueuedTwice { .. });
         match found.iter().find(twice) {
             Some(twice) => Err(JudgeError::Law(twice.to_string())),
-            None => law(found, queue::Violation::operations),
+            None => Ok(law(&found, queue::Violation::operations)),
         }
     }
     Typed::begin(known, fail, judge, law_bars)
@@ -187,7 +191,7 @@ pub(super) fn bank(known: &'static Known, fail: Fail) -> Box<dyn Reading> {
         let accounts: BTreeMap<Name, i64> = first.into_iter().flatten().cloned().collect();
         let negative = accounts.values().any(|balance| *balance < 0);
         let found = bank::check(history, &bank::Settings { accounts, negative })?;
-        law(found, bank::Violation::operations)
+        Ok(law(&found, bank::Violation::operations))
     }
     Typed::begin(known, fail, judge, law_bars)
 }
@@ -212,7 +216,7 @@ pub(super) fn recency(known: &'static Known, fail: Fail) -> Box<dyn Reading> {
         findings
             .violations
             .sort_by_key(|found| std::cmp::Reverse(by(found)));
-        let (mut verdict, steps) = law(findings.violations, recency::Violation::operations)?;
+        let (mut verdict, steps) = law(&findings.violations, recency::Violation::operations);
         if let (Verdict::Invalid(wrong), Some(worst)) = (&mut verdict, &findings.worst) {
             let longest_ns = findings.stale_for_ns.values().max().copied().unwrap_or(0);
             let (by, long) = (worst.by_ns / 1_000_000, longest_ns / 1_000_000);
@@ -229,9 +233,12 @@ pub(super) fn recency(known: &'static Known, fail: Fail) -> Box<dyn Reading> {
 /// So many violations of a law are told.
 const TOLD_MAX: usize = 20;
 
-fn law<V: fmt::Display>(found: Vec<V>, operations: fn(&V) -> Vec<&Shown>) -> Judged {
+fn law<V: fmt::Display>(
+    found: &[V],
+    operations: fn(&V) -> Vec<&Shown>,
+) -> (Verdict<Wrong>, Option<u64>) {
     let Some(first) = found.first() else {
-        return Ok((Verdict::Valid, None));
+        return (Verdict::Valid, None);
     };
     let told = found.iter().take(TOLD_MAX).map(V::to_string);
     let mut what = told.collect::<Vec<String>>().join("\n");
@@ -244,7 +251,7 @@ fn law<V: fmt::Display>(found: Vec<V>, operations: fn(&V) -> Vec<&Shown>) -> Jud
         operations: operations(first).into_iter().cloned().collect(),
         counterexample: None,
     };
-    Ok((Verdict::Invalid(wrong), None))
+    (Verdict::Invalid(wrong), None)
 }
 
 /// A law has no words for its operations: they are in those of their [form](crate::jsonl).
@@ -267,10 +274,12 @@ fn law_bars<Op: Serialize, Ret: Serialize>(history: &History<Op, Ret>) -> Vec<Ba
 
 fn fields(object: &serde_json::Value) -> String {
     let fields = object.as_object().into_iter().flatten();
-    let fields = fields.filter(|(name, _)| *name != "f");
-    fields
-        .map(|(name, value)| format!(" {name} {}", plain(value)))
-        .collect()
+    let mut words = String::new();
+    for (name, value) in fields.filter(|(name, _)| *name != "f") {
+        // Writing to memory cannot fail.
+        let _ = write!(words, " {name} {}", plain(value));
+    }
+    words
 }
 
 /// Text without its quotes.

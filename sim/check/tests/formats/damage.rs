@@ -81,20 +81,20 @@ fn good_files() -> Vec<(Format, Vec<u8>)> {
         {:process :nemesis, :type :info, :f :start, :value nil}]"#;
     let json = br#"[{"process":0,"type":"invoke","f":"txn","value":[["append",3,1],["r",3,null]],"time":1},
         {"process":0,"type":"ok","f":"txn","value":[["append",3,1],["r",3,[1,-2.5e3,"\u00e9"]]],"time":2}]"#;
-    let registers = br#"{:process 0, :type :invoke, :f :txn, :value [[:w x 1] [:r y nil]]}
+    let registers = b"{:process 0, :type :invoke, :f :txn, :value [[:w x 1] [:r y nil]]}
         {:process 1, :type :invoke, :f :txn, :value [[:r x nil] [:w y 2]]}
         {:process 0, :type :ok, :f :txn, :value [[:w x 1] [:r y 2]]}
-        {:process 1, :type :ok, :f :txn, :value [[:r x 1] [:w y 2]]}"#;
-    let plain = br#"{:process 0, :type :invoke, :f :write, :value [x 1]}{:process 0, :type :ok, :f :write, :value [x 1]}
+        {:process 1, :type :ok, :f :txn, :value [[:r x 1] [:w y 2]]}";
+    let plain = b"{:process 0, :type :invoke, :f :write, :value [x 1]}{:process 0, :type :ok, :f :write, :value [x 1]}
         {:process 1, :type :invoke, :f :read, :value [x nil]}{:process 1, :type :ok, :f :read, :value [x 1]}
-        {:process 0, :type :invoke, :f :append, :key 3, :value 7}{:process 0, :type :info, :f :append, :value 7}"#;
-    let bank = br#"{:process 0, :type :invoke, :f :read}{:process 0, :type :ok, :f :read, :value {0 10, 1 -5}}
-        {:process 1, :type :invoke, :f :transfer, :value {:from 0, :to 1, :amount 3}}{:process 1, :type :info, :f :transfer}"#;
-    let queue = br#"{:process 0, :type :invoke, :f :enqueue, :value 1}{:process 0, :type :ok, :f :enqueue, :value 1}
+        {:process 0, :type :invoke, :f :append, :key 3, :value 7}{:process 0, :type :info, :f :append, :value 7}";
+    let bank = b"{:process 0, :type :invoke, :f :read}{:process 0, :type :ok, :f :read, :value {0 10, 1 -5}}
+        {:process 1, :type :invoke, :f :transfer, :value {:from 0, :to 1, :amount 3}}{:process 1, :type :info, :f :transfer}";
+    let queue = b"{:process 0, :type :invoke, :f :enqueue, :value 1}{:process 0, :type :ok, :f :enqueue, :value 1}
         {:process 1, :type :invoke, :f :dequeue}{:process 1, :type :ok, :f :dequeue, :value 1}
-        {:process 1, :type :invoke, :f :drain}{:process 1, :type :ok, :f :drain, :value [2 3]}"#;
-    let locks = br#"{:process 0, :type :invoke, :f :acquire, :value 2}{:process 0, :type :ok, :f :acquire, :value 2}
-        {:process 1, :type :invoke, :f :acquire}{:process 0, :type :invoke, :f :release}{:process 0, :type :ok, :f :release}"#;
+        {:process 1, :type :invoke, :f :drain}{:process 1, :type :ok, :f :drain, :value [2 3]}";
+    let locks = b"{:process 0, :type :invoke, :f :acquire, :value 2}{:process 0, :type :ok, :f :acquire, :value 2}
+        {:process 1, :type :invoke, :f :acquire}{:process 0, :type :invoke, :f :release}{:process 0, :type :ok, :f :release}";
     let records = br#"{"time_ns":1,"process":0,"type":"invoke","f":"send","key":"k","value":1}
 {"time_ns":2,"process":0,"type":"ok","offset":0}
 {"time_ns":3,"process":1,"type":"invoke","f":"poll"}

@@ -15,9 +15,9 @@ pub(super) fn judge(
     budget: Budget,
 ) -> Result<Verdict<Wrong>, JudgeError> {
     Ok(match (level, over) {
-        (Consistency::Weak(level), _) => wrong(check_weak(history, level)?, of_weak),
+        (Consistency::Weak(level), _) => wrong(check_weak(history, level)?, |why| of_weak(&why)),
         (Consistency::Session(guarantee), _) => {
-            wrong(check_session(history, guarantee)?, of_session)
+            wrong(check_session(history, guarantee)?, |why| of_session(&why))
         }
         (Consistency::Transactions(level), Over::Lists) => {
             of_level(&check_lists(history, budget)?, level)
@@ -85,8 +85,8 @@ fn of_first(anomalies: &[Anomaly]) -> Vec<Shown> {
     first.into_iter().flatten().cloned().collect()
 }
 
-fn of_weak(violation: WeakViolation) -> Wrong {
-    let operations = match &violation {
+fn of_weak(violation: &WeakViolation) -> Wrong {
+    let operations = match violation {
         WeakViolation::Reads(report) => of_first(&report.anomalies),
         WeakViolation::Circle { steps, .. } => {
             steps.iter().map(|step| step.transaction.clone()).collect()
@@ -100,7 +100,7 @@ fn of_weak(violation: WeakViolation) -> Wrong {
     }
 }
 
-fn of_session(violation: SessionViolation) -> Wrong {
+fn of_session(violation: &SessionViolation) -> Wrong {
     let mut operations: Vec<Shown> = Vec::new();
     for transaction in violation.steps.iter().flat_map(|step| &step.transactions) {
         if !operations.contains(transaction) {
