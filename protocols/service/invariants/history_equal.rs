@@ -15,7 +15,12 @@ pub struct Committed {
     begin: Revision,
     /// The latest that is known.
     end: Revision,
+    /// Where each server had compacted its store when it was last looked at, those included that are down: they come back with it.
+    compacted: BTreeMap<NodeId, Revision>,
 }
+
+/// So many revisions at least are forgotten at a time.
+const FORGOTTEN_MIN: u64 = 1_000;
 
 impl Committed {
     /// The latest revision that any server has shown.
@@ -40,11 +45,17 @@ impl Committed {
     ///
     /// # Errors
     /// The first revision at which it is not what another server has shown.
-    pub fn learn(&mut self, before: Revision, store: &Store) -> Result<(), Revision> {
+    pub fn learn(
+        &mut self,
+        server: NodeId,
+        before: Revision,
+        store: &Store,
+    ) -> Result<(), Revision> {
         let revision = store.revision();
         if revision <= before {
             return Ok(());
         }
+        self.forget(server, store.compacted());
         // A server that has installed a snapshot cannot tell what it skipped.
         let from = before.max(store.compacted());
         if from > self.end {
@@ -75,6 +86,22 @@ impl Committed {
         }
         Ok(())
     }
+
+    /// A run of any length takes as much room as its stores do: what all servers have compacted is forgotten, but for as much again,
+    /// of which clients may still have to be told what they got before.
+    fn forget(&mut self, server: NodeId, compacted: Revision) {
+        if self.compacted.insert(server, compacted) == Some(compacted) {
+            return;
+        }
+        let Some(Revision(all)) = self.compacted.values().min().copied() else {
+            return;
+        };
+        let horizon = all.saturating_sub(self.end.0.saturating_sub(all));
+        if self.begin.0 + FORGOTTEN_MIN <= horizon {
+            self.begin = Revision(horizon);
+            self.changes = self.changes.split_off(&self.begin.next());
+        }
+    }
 }
 
 /// Servers at the same revision have made the same changes (etcd #13766: one that lost what it had applied went on without
@@ -92,11 +119,13 @@ impl HistoryEqual {
             .seen
             .insert(server, store.revision())
             .unwrap_or_default();
-        self.committed.learn(before, store).map_err(|revision| {
-            format!(
-                "{server} has made other changes at revision {revision} than another server has"
-            )
-        })
+        self.committed
+            .learn(server, before, store)
+            .map_err(|revision| {
+                format!(
+                    "{server} has made other changes at revision {revision} than another server has"
+                )
+            })
     }
 }
 
@@ -169,7 +198,10 @@ pub(super) mod tests {
         compacted.apply(&Op::Compact {
             revision: Revision(3),
         });
-        assert_eq!(committed.learn(Revision::ZERO, &compacted), Ok(()));
+        assert_eq!(
+            committed.learn(NodeId::from_index(0), Revision::ZERO, &compacted),
+            Ok(())
+        );
         let keys = KeyRange::all();
         assert!(committed.between(Revision(2), Revision(4), &keys).is_none());
         let changes = committed.between(Revision(3), Revision(4), &keys).unwrap();
@@ -186,5 +218,35 @@ pub(super) mod tests {
                 .count(),
             0
         );
+    }
+
+    #[test]
+    fn what_all_servers_have_compacted_is_forgotten() {
+        let mut property = HistoryEqual::default();
+        let [a, b] = [0, 1].map(NodeId::from_index);
+        let mut stores = [Store::keeping(10), Store::keeping(10)];
+        let mut put = |property: &mut HistoryEqual, nth: usize, times: u64| {
+            for _ in 0..times {
+                let value = stores[nth].revision().to_string();
+                stores[nth].apply(&Op::put("x", value));
+                property.check_store([a, b][nth], &stores[nth]).unwrap();
+            }
+            property.committed.changes.len()
+        };
+        // The other one may still show all of it.
+        put(&mut property, 1, 1);
+        assert_eq!(put(&mut property, 0, 5_000), 5_000);
+        put(&mut property, 1, 4_999);
+        for _ in 0..5 {
+            put(&mut property, 0, 5_000);
+            put(&mut property, 1, 5_000);
+        }
+        let most = FORGOTTEN_MIN as usize + 100;
+        assert!(property.committed.changes.len() < 5_000 + most);
+        // And yet what differs now is found.
+        stores[0].apply(&Op::put("y", "1"));
+        property.check_store(a, &stores[0]).unwrap();
+        stores[1].apply(&Op::put("y", "2"));
+        assert!(property.check_store(b, &stores[1]).is_err());
     }
 }

@@ -165,7 +165,9 @@ impl Property for WatchExact {
                 let store = server.store();
                 let before = self.seen.insert(touched, store.revision());
                 // That servers differ is for another property to say.
-                let _ = self.committed.learn(before.unwrap_or_default(), store);
+                let _ = self
+                    .committed
+                    .learn(touched, before.unwrap_or_default(), store);
                 self.check_positions(touched, server.watch_positions())
             }
             Some(Peer::Client(client)) => {
@@ -205,7 +207,11 @@ mod tests {
         };
         store.apply(&Op::Transaction(Arc::new(both)));
         let mut property = WatchExact::default();
-        property.committed.learn(Revision::ZERO, &store).unwrap();
+        let server = NodeId::from_index(0);
+        property
+            .committed
+            .learn(server, Revision::ZERO, &store)
+            .unwrap();
         let changes = store.changes_since(Revision::FIRST.next());
         let changes = changes.unwrap().cloned().collect();
         (property, changes)
