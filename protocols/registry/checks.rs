@@ -5,13 +5,13 @@
 use super::entry::{all, check_of, if_unchanged, status_of, with_status};
 use super::message::{Probe, Probed};
 use crate::discovery::Instance;
-use crate::discovery::health::{Health, Status};
+use crate::discovery::health::{CheckSettings, Health, Report, Status};
 use crate::kv::{Key, KeyValue, Op, Revision, Store};
 use splitbrain_core::{Rng, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// The checks of one reign: a new leader begins anew with what is written, and asks everybody at once.
+/// The checks of one reign: a new leader begins with what is written, and asks everybody at once.
 #[derive(Clone, Debug)]
 pub struct Checks<W> {
     term: u64,
@@ -72,6 +72,7 @@ impl<W: Clone + PartialEq> Checks<W> {
             return false;
         }
         let instances = all();
+        let is_first = self.seen.is_none();
         let seen = self.seen.replace(store.revision());
         let changes = seen.and_then(|seen| store.changes_of(&instances, seen.next()).ok());
         let keys: BTreeSet<Key> = if let Some(changes) = changes {
@@ -82,13 +83,21 @@ impl<W: Clone + PartialEq> Checks<W> {
             there.chain(self.by_key.keys()).cloned().collect()
         };
         for key in &keys {
-            self.learn_one(key, store.key_value(key).as_ref(), now, rng);
+            let found = store.key_value(key);
+            self.learn_one(key, found.as_ref(), is_first, now, rng);
         }
         !keys.is_empty()
     }
 
-    /// What the store has at a key now.
-    fn learn_one(&mut self, key: &Key, found: Option<&KeyValue>, now: Time, rng: &mut Rng) {
+    /// What the store has at a key now; whether that was so when the reign began, and so an earlier leader has asked.
+    fn learn_one(
+        &mut self,
+        key: &Key,
+        found: Option<&KeyValue>,
+        is_first: bool,
+        now: Time,
+        rng: &mut Rng,
+    ) {
         let found = found.filter(|found| found.lease.is_none());
         let instance = found.and_then(|found| Instance::decode(key, &found.value).ok());
         let asked = instance.and_then(|instance| {
@@ -109,6 +118,7 @@ impl<W: Clone + PartialEq> Checks<W> {
         });
         let mut health = match same {
             Some(before) => before.health,
+            None if is_first => taken_over(&settings, written, now, rng),
             None => Health::new(&settings, now, rng),
         };
         health.set_maintenance(written == Status::Maintenance, now);
@@ -173,6 +183,18 @@ impl<W: Clone + PartialEq> Checks<W> {
             }
         }
     }
+}
+
+/// The check of an instance that an earlier leader has asked, and written down how it was.
+fn taken_over(settings: &CheckSettings, written: Status, now: Time, rng: &mut Rng) -> Health {
+    let found = match written {
+        Status::Passing => Report::Passing,
+        Status::Warning => Report::Warning,
+        Status::Critical => Report::Critical,
+        // What it hides, nobody has written down.
+        Status::Maintenance => return Health::new(settings, now, rng),
+    };
+    Health::taken_over(settings, found, now, rng)
 }
 
 impl<W: Clone> Check<W> {
@@ -247,17 +269,30 @@ mod tests {
 
     impl Registry {
         fn new() -> Registry {
-            Registry {
+            let mut registry = Registry {
                 store: Store::keeping(99),
                 checks: Checks::new(4, |instance| node_of(instance.address())),
                 rng: Seed(1).stream(Purpose::User(0)),
-            }
+            };
+            registry.learn(0);
+            registry
+        }
+
+        /// Somebody else leads from now on, by another clock.
+        fn is_taken_over(&mut self, now: u64) {
+            let term = self.checks.term() + 1;
+            self.checks = Checks::new(term, |instance| node_of(instance.address()));
+            self.learn(now);
+        }
+
+        fn learn(&mut self, now: u64) {
+            let now = Time::from_millis(now);
+            self.checks.learn(&self.store, now, &mut self.rng);
         }
 
         fn apply(&mut self, op: &Op, now: u64) {
             self.store.apply(op);
-            let now = Time::from_millis(now);
-            self.checks.learn(&self.store, now, &mut self.rng);
+            self.learn(now);
         }
 
         /// Everything that is due, and done at once.
@@ -314,6 +349,26 @@ mod tests {
         registry.due(6_600);
         assert_eq!(registry.status(), None);
         assert_eq!(registry.checks.next_due(), None);
+    }
+
+    #[test]
+    fn who_is_well_is_so_under_the_next_leader_until_it_finds_otherwise() {
+        let mut registry = Registry::new();
+        let well = with_status(&instance(), Status::Passing).unwrap();
+        registry.apply(&Op::put(well.key(), well.encode()), 0);
+        registry.is_taken_over(70);
+        assert!(matches!(registry.due(70)[..], [Due::Ask(..)]), "at once");
+        assert!(registry.answer(5, 1, 80));
+        assert_eq!(registry.due(80), []);
+        // It is asked again within a second, and that once is silent is not enough.
+        for at in (100..=1_580).step_by(20) {
+            let due = registry.due(at);
+            assert!(due.iter().all(|due| matches!(due, Due::Ask(..))));
+        }
+        for at in (1_600..=2_600).step_by(20) {
+            registry.due(at);
+        }
+        assert_eq!(registry.status(), Some(Status::Critical));
     }
 
     #[test]

@@ -162,6 +162,16 @@ impl Health {
         }
     }
 
+    /// A check that somebody else has kept until now, and by which the instance was found to be so. If it is one that asks, it
+    /// asks at once; one that is fed begins anew.
+    pub fn taken_over(settings: &CheckSettings, found: Report, now: Time, rng: &mut Rng) -> Health {
+        let mut health = Health::new(settings, now, rng);
+        if let CheckKind::Probe(probe) = settings.kind {
+            health.source = Source::Probing(Probing::taken_over(probe, found, now, rng));
+        }
+        health
+    }
+
     /// How the instance is.
     pub fn status(&self) -> Status {
         match (self.maintenance, &self.source) {

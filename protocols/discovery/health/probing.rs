@@ -92,6 +92,8 @@ pub struct Probing {
     fails: Option<Time>,
     /// When the next attempt begins.
     next: Time,
+    /// How long after that the one after it begins.
+    wait: Duration,
 }
 
 impl Probing {
@@ -113,6 +115,27 @@ impl Probing {
             attempt: Attempt(0),
             fails: None,
             next: now + rng.duration(Duration::ZERO..=interval),
+            wait: interval,
+        }
+    }
+
+    /// Of an instance that somebody else has asked until now, and found to be so: that stands until as many answers in a row say
+    /// the opposite as ever. It is first asked at once, and then at a random time within an interval, as others are taken
+    /// over together with it.
+    pub fn taken_over(settings: ProbeSettings, found: Report, now: Time, rng: &mut Rng) -> Probing {
+        let is_up = found != Report::Critical;
+        let timeout = Duration::from_millis(settings.timeout_ms);
+        let interval = Duration::from_millis(settings.interval_ms);
+        Probing {
+            settings,
+            report: found,
+            critical_since: now,
+            opposed: 0,
+            needed: if is_up { settings.fall } else { settings.rise },
+            attempt: Attempt(0),
+            fails: None,
+            next: now,
+            wait: rng.duration(timeout..=interval),
         }
     }
 
@@ -146,7 +169,8 @@ impl Probing {
         }
         self.attempt = Attempt(self.attempt.0 + 1);
         self.fails = Some(now + Duration::from_millis(self.settings.timeout_ms));
-        self.next = now + Duration::from_millis(self.settings.interval_ms);
+        self.next = now + self.wait;
+        self.wait = Duration::from_millis(self.settings.interval_ms);
         Some(self.attempt)
     }
 
@@ -300,6 +324,33 @@ mod tests {
         assert_eq!(check.report(), Report::Passing);
         assert!(!check.answered(lost, Report::Critical, at(9000)));
         assert!(check.tick(at(9000)).is_some());
+    }
+
+    #[test]
+    fn what_is_taken_over_stands_until_enough_answers_say_otherwise() {
+        let mut rng = Seed(1).stream(Purpose::User(0));
+        let mut over = |found| Probing::taken_over(SETTINGS, found, at(700), &mut rng);
+        assert_eq!(over(Report::Passing).deadline(), at(700));
+        assert_eq!(over(Report::Passing).report(), Report::Passing);
+        assert_eq!(over(Report::Warning).report(), Report::Warning);
+        assert_eq!(after(over(Report::Passing), "--+---"), "+++++-");
+        assert_eq!(after(over(Report::Critical), "+-++"), "---+");
+        // All are asked at once, and not together ever after.
+        let mut seconds: Vec<Time> = (0..20)
+            .map(|_| over(Report::Passing))
+            .map(|mut check| {
+                let attempt = check.tick(at(700)).unwrap();
+                assert!(check.answered(attempt, Report::Passing, at(700)));
+                let second = check.deadline();
+                assert!(check.tick(second).is_some() && second > at(700));
+                assert_eq!(check.tick(check.deadline()), None, "the timeout");
+                assert_eq!(check.deadline(), second + Duration::from_millis(100));
+                second
+            })
+            .collect();
+        seconds.sort();
+        seconds.dedup();
+        assert!(seconds.len() > 10);
     }
 
     #[test]
