@@ -372,6 +372,37 @@ mod tests {
     }
 
     #[test]
+    fn who_is_asked_more_seldom_than_the_critical_are_removed_is_not_removed_before() {
+        let mut registry = Registry::new();
+        let check = CheckSettings {
+            kind: CheckKind::Probe(ProbeSettings {
+                interval_ms: 9_000,
+                timeout_ms: 500,
+                ..ProbeSettings::default()
+            }),
+            deregister_after_ms: Some(10),
+        };
+        let seldom = with_check(&instance(), &check).unwrap();
+        registry.apply(&Op::put(seldom.key(), seldom.encode()), 0);
+        let mut asked = 0;
+        for at in (0..=9_000).step_by(10) {
+            for due in registry.due(at) {
+                assert!(matches!(due, Due::Ask(..)), "{due:?}");
+                asked = at;
+            }
+            if asked > 0 {
+                break;
+            }
+        }
+        // Neither by the next leader, who does not know whether it was ever asked.
+        registry.is_taken_over(asked + 10);
+        let due = registry.due(asked + 30);
+        assert!(matches!(due[..], [Due::Ask(..)]), "{due:?}");
+        let due = registry.due(asked + 200);
+        assert_eq!(due, []);
+    }
+
+    #[test]
     fn what_is_found_out_late_does_not_bring_back_who_has_deregistered() {
         let mut registry = Registry::new();
         let key = instance().key();

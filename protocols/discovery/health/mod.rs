@@ -181,7 +181,8 @@ impl Health {
         }
     }
 
-    /// Since when the check has been critical without a break, if it is, whether or not the instance is in maintenance.
+    /// Since when the check has been critical without a break, if it is, whether or not the instance is in maintenance. One that
+    /// asks must have found so: not before an attempt has failed.
     pub fn critical_since(&self) -> Option<Time> {
         match &self.source {
             Source::Ttl(ttl) => ttl.critical_since(),

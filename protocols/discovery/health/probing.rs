@@ -80,8 +80,8 @@ pub struct Probing {
     settings: ProbeSettings,
     /// As of the last event. A warning counts as passing wherever rise and fall are counted.
     report: Report,
-    /// Since when it has been critical. Of no meaning while it is not.
-    critical_since: Time,
+    /// Since when it has been critical, by what it answered: nobody knows, before an attempt has failed. Nothing while it is not.
+    critical_since: Option<Time>,
     /// How many answers in a row have said the opposite of `report`.
     opposed: u64,
     /// How many it takes.
@@ -109,7 +109,7 @@ impl Probing {
         Probing {
             settings,
             report,
-            critical_since: now,
+            critical_since: None,
             opposed: 0,
             needed,
             attempt: Attempt(0),
@@ -129,7 +129,7 @@ impl Probing {
         Probing {
             settings,
             report: found,
-            critical_since: now,
+            critical_since: None,
             opposed: 0,
             needed: if is_up { settings.fall } else { settings.rise },
             attempt: Attempt(0),
@@ -144,9 +144,10 @@ impl Probing {
         self.report
     }
 
-    /// Since when it has been critical without a break, if it is.
+    /// Since when it has been critical without a break, if it is, and an attempt has failed: that it was not asked yet is no
+    /// fault of its own.
     pub fn critical_since(&self) -> Option<Time> {
-        (self.report == Report::Critical).then_some(self.critical_since)
+        self.critical_since
     }
 
     /// Takes the answer to an attempt. Whether it counts: one that comes too late, or twice, does not.
@@ -201,6 +202,9 @@ impl Probing {
             self.needed = if is_up { fall } else { rise };
             self.opposed = 0;
             self.report = answer;
+            if !is_up {
+                self.critical_since.get_or_insert(now);
+            }
             return;
         }
         self.opposed += 1;
@@ -210,9 +214,7 @@ impl Probing {
         self.opposed = 0;
         self.needed = if is_up { fall } else { rise };
         self.report = answer;
-        if !is_up {
-            self.critical_since = now;
-        }
+        self.critical_since = (!is_up).then_some(now);
     }
 }
 
@@ -314,6 +316,21 @@ mod tests {
             Some(timeout),
             "since the first failure"
         );
+    }
+
+    #[test]
+    fn who_was_not_asked_yet_is_critical_since_no_time_at_all() {
+        let mut check = probing(Initial::Down);
+        assert_eq!(check.report(), Report::Critical);
+        let asked = check.deadline();
+        let first = check.tick(asked).unwrap();
+        assert_eq!(check.critical_since(), None);
+        assert!(check.answered(first, Report::Critical, asked));
+        assert_eq!(check.critical_since(), Some(asked));
+        let second = check.tick(check.deadline()).unwrap();
+        assert_eq!(check.tick(check.deadline()), None, "it failed");
+        assert_eq!(check.critical_since(), Some(asked), "since the first one");
+        assert!(!check.answered(second, Report::Passing, check.deadline()));
     }
 
     #[test]
