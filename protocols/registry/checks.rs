@@ -2,16 +2,22 @@
 //!
 //! Whom to ask is for whoever uses it to say: in the kernel a node, over TCP an address.
 
-use super::entry::{all, check_of, if_unchanged, status_of, with_status};
+use super::entry::{
+    all, check_of, critical_for, if_unchanged, status_of, with_critical_for, with_status,
+};
 use super::message::{Probe, Probed};
 use crate::discovery::Instance;
-use crate::discovery::health::{CheckSettings, Health, Report, Status};
+use crate::discovery::health::{CheckSettings, Finding, Health, Report, Status};
 use crate::kv::{Key, KeyValue, Op, Revision, Store};
 use splitbrain_core::{Rng, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// The checks of one reign: a new leader begins with what is written, and asks everybody at once.
+///
+/// So that nobody who is critical lives for ever while leaders change, it is written down from time to time for how long that
+/// has been so, as the lessor of the service does with long leases: what passed since that was last written is lost with
+/// a leader, and nothing else.
 #[derive(Clone, Debug)]
 pub struct Checks<W> {
     term: u64,
@@ -32,6 +38,10 @@ struct Check<W> {
     seen: Revision,
     /// What is written.
     written: Status,
+    /// For how long it is critical, as far as that is written.
+    noted: Option<Duration>,
+    /// How often that is written; once, if it is not removed for it.
+    note_every: Option<Duration>,
     health: Health,
     /// What was last proposed comes to nothing if it is not seen by then.
     proposed_until: Time,
@@ -45,8 +55,16 @@ pub enum Due<W> {
     Ask(W, Probe),
     /// Write down how it is.
     Write(Status, Op),
+    /// Write down for how long it has been critical.
+    Note(Op),
     /// Remove it: it has been critical for long.
     Remove(Op),
+}
+
+/// How often it is written down for how long an instance is critical that is removed after so long: a few times before
+/// that, but not all the time.
+pub(super) fn note_every(deregister_after: Duration) -> Duration {
+    (deregister_after / 8).clamp(Duration::from_millis(100), Duration::from_secs(10))
 }
 
 impl<W: Clone + PartialEq> Checks<W> {
@@ -111,14 +129,17 @@ impl<W: Clone + PartialEq> Checks<W> {
         let (Some((settings, whom, instance)), Some(found)) = (asked, found) else {
             return;
         };
-        let written = status_of(&instance);
-        // Whoever is registered anew at another place, or is checked in another way, is another one.
+        let (written, noted) = (status_of(&instance), critical_for(&instance));
+        // Whoever is registered anew at another place, or is checked in another way, is another one. Nor is one who
+        // registers anew as critical as it was: that it could says that it lives.
         let same = before.filter(|before| {
-            before.whom == whom && check_of(&before.instance).as_ref() == Some(&settings)
+            let is_new = before.noted.is_some() && noted.is_none() && written == Status::Critical;
+            let is_same_check = check_of(&before.instance).as_ref() == Some(&settings);
+            before.whom == whom && is_same_check && !is_new
         });
         let mut health = match same {
             Some(before) => before.health,
-            None if is_first => taken_over(&settings, written, now, rng),
+            None if is_first => taken_over(&settings, written, noted, now, rng),
             None => Health::new(&settings, now, rng),
         };
         health.set_maintenance(written == Status::Maintenance, now);
@@ -127,6 +148,10 @@ impl<W: Clone + PartialEq> Checks<W> {
             instance,
             seen: found.mod_revision,
             written,
+            noted,
+            note_every: settings
+                .deregister_after_ms
+                .map(|ms| note_every(Duration::from_millis(ms))),
             health,
             proposed_until: now,
             due_at: now,
@@ -186,13 +211,23 @@ impl<W: Clone + PartialEq> Checks<W> {
 }
 
 /// The check of an instance that an earlier leader has asked, and written down how it was.
-fn taken_over(settings: &CheckSettings, written: Status, now: Time, rng: &mut Rng) -> Health {
-    let found = match written {
-        Status::Passing => Report::Passing,
-        Status::Warning => Report::Warning,
-        Status::Critical => Report::Critical,
-        // What it hides, nobody has written down.
-        Status::Maintenance => return Health::new(settings, now, rng),
+fn taken_over(
+    settings: &CheckSettings,
+    written: Status,
+    noted: Option<Duration>,
+    now: Time,
+    rng: &mut Rng,
+) -> Health {
+    let found = match (written, noted) {
+        (Status::Passing, _) => Finding::Serving(Report::Passing),
+        (Status::Warning, _) => Finding::Serving(Report::Warning),
+        (Status::Critical, Some(noted)) => Finding::Critical(noted),
+        // Nobody has found anything, or it is not to be seen.
+        (Status::Critical, None) | (Status::Maintenance, _) => {
+            let mut health = Health::new(settings, now, rng);
+            health.resume(now);
+            return health;
+        }
     };
     Health::taken_over(settings, found, now, rng)
 }
@@ -212,22 +247,42 @@ impl<W: Clone> Check<W> {
             return Some(Due::Remove(if_unchanged(key, self.seen, delete)));
         }
         let status = self.health.status();
-        if status == self.written {
+        let is_other = status != self.written;
+        if !is_other && self.note_due(now).is_none_or(|due| now < due) {
             return None;
         }
         self.proposed_until = now + again;
-        let instance = with_status(&self.instance, status).ok()?;
-        let put = Op::put(key.clone(), instance.encode());
-        Some(Due::Write(status, if_unchanged(key, self.seen, put)))
+        let instance = match self.health.critical_for(now) {
+            Some(long) if status == Status::Critical => with_critical_for(&self.instance, long),
+            _ => with_status(&self.instance, status),
+        };
+        let put = Op::put(key.clone(), instance.ok()?.encode());
+        let op = if_unchanged(key, self.seen, put);
+        Some(if is_other {
+            Due::Write(status, op)
+        } else {
+            Due::Note(op)
+        })
+    }
+
+    /// When it is to be written down how long it has been critical: at once, if nothing of this time is written.
+    fn note_due(&self, now: Time) -> Option<Time> {
+        let long = self.health.critical_for(now)?;
+        let Some(noted) = self.noted.filter(|noted| *noted <= long) else {
+            return Some(now);
+        };
+        Some(now + (noted + self.note_every?).saturating_sub(long))
     }
 
     /// After `now`.
     fn next_due(&self, now: Time) -> Time {
         let is_other = self.health.status() != self.written;
         let removal = self.health.removal();
+        let not_before = |due: Time| due.max(self.proposed_until);
         let proposed = [
             is_other.then_some(self.proposed_until),
-            removal.map(|removal| removal.max(self.proposed_until)),
+            removal.map(not_before),
+            self.note_due(now).map(not_before),
             self.health.deadline(),
         ];
         let next = proposed.into_iter().flatten().min();
@@ -299,7 +354,7 @@ mod tests {
         fn due(&mut self, now: u64) -> Vec<Due<NodeId>> {
             let mut all = Vec::new();
             while let Some(due) = self.checks.due(Time::from_millis(now), AGAIN) {
-                if let Due::Write(_, op) | Due::Remove(op) = &due {
+                if let Due::Write(_, op) | Due::Note(op) | Due::Remove(op) = &due {
                     self.apply(op, now);
                 }
                 all.push(due);
@@ -403,6 +458,54 @@ mod tests {
     }
 
     #[test]
+    fn who_is_dead_goes_though_leaders_change_and_who_comes_back_in_time_does_not() {
+        let mut registry = Registry::new();
+        registry.apply(&Op::put(instance().key(), instance().encode()), 0);
+        // Removed after three seconds; nobody leads for more than one, each by a clock of its own.
+        let mut reigns = 0;
+        while registry.status().is_some() {
+            for at in (0..=1_000).step_by(20) {
+                registry.due(100_000 * reigns + at);
+            }
+            reigns += 1;
+            assert!(reigns < 9, "it lives for ever");
+            registry.is_taken_over(100_000 * reigns);
+        }
+        assert!(reigns >= 4, "it was removed after {reigns} seconds at most");
+        // It registers anew, and dies again, until almost nothing is left.
+        registry.apply(&Op::put(instance().key(), instance().encode()), 1_000_000);
+        for at in (1_000_000..1_003_000).step_by(20) {
+            registry.due(at);
+        }
+        assert_eq!(registry.status(), Some(Status::Critical));
+        registry.is_taken_over(2_000_000);
+        assert!(matches!(registry.due(2_000_000)[..], [Due::Ask(..)]));
+        let term = registry.checks.term();
+        assert!(registry.answer(term, 1, 2_000_400));
+        registry.due(2_000_400);
+        assert_eq!(registry.status(), Some(Status::Passing));
+    }
+
+    #[test]
+    fn who_registers_anew_is_not_removed_for_what_was_before() {
+        let mut registry = Registry::new();
+        registry.apply(&Op::put(instance().key(), instance().encode()), 0);
+        for at in (0..=3_000).step_by(20) {
+            registry.due(at);
+        }
+        let key = instance().key();
+        let value = registry.store.get(&key).unwrap().clone();
+        let noted = critical_for(&Instance::decode(&key, &value).unwrap());
+        assert!(noted > Some(Duration::from_millis(1_000)), "{noted:?}");
+        // It has been restarted, and takes some time.
+        registry.apply(&Op::put(key, instance().encode()), 3_000);
+        for at in (3_000..=4_400).step_by(20) {
+            registry.due(at);
+            assert_eq!(registry.status(), Some(Status::Critical));
+        }
+    }
+
+    #[test]
     fn what_is_found_out_late_does_not_bring_back_who_has_deregistered() {
         let mut registry = Registry::new();
         let key = instance().key();
@@ -428,5 +531,11 @@ mod tests {
             assert!(due.iter().all(|due| matches!(due, Due::Ask(..))));
         }
         assert_eq!(registry.status(), Some(Status::Maintenance));
+        // Nor does the next leader remove it.
+        registry.is_taken_over(30_000);
+        for at in (30_000..50_000).step_by(100) {
+            let due = registry.due(at);
+            assert!(due.iter().all(|due| matches!(due, Due::Ask(..))));
+        }
     }
 }

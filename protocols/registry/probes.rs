@@ -20,6 +20,7 @@ pub(super) const PROBES: &[&str] = &[
     "the registry found that an instance was not well",
     "the registry had been away and judged nobody for it",
     "the registry removed an instance that had been critical for long",
+    "the registry wrote down for how long an instance had been critical",
 ];
 
 const COUNT: usize = PROBES.len() + <service::Peer as Node>::PROBES.len();

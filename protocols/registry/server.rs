@@ -182,6 +182,13 @@ impl Server {
                     probe!(cx, "the registry found that an instance was well");
                     op
                 }
+                Due::Note(op) => {
+                    probe!(
+                        cx,
+                        "the registry wrote down for how long an instance had been critical"
+                    );
+                    op
+                }
                 Due::Remove(op) => {
                     probe!(
                         cx,

@@ -69,6 +69,15 @@ impl ProbeSettings {
     }
 }
 
+/// How somebody has found an instance to be, for somebody else to go on from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It serves: passing, or with a warning.
+    Serving(Report),
+    /// It has been critical for so long.
+    Critical(Duration),
+}
+
 /// Which attempt to ask an instance. Answers name it, so that one to an earlier attempt is not taken for one to this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -82,6 +91,10 @@ pub struct Probing {
     report: Report,
     /// Since when it has been critical, by what it answered: nobody knows, before an attempt has failed. Nothing while it is not.
     critical_since: Option<Time>,
+    /// How long it had been critical when it was taken over, if it is still the same time.
+    critical_before: Duration,
+    /// Whether the attempt that was last judged has failed.
+    has_failed: bool,
     /// How many answers in a row have said the opposite of `report`.
     opposed: u64,
     /// How many it takes.
@@ -110,6 +123,8 @@ impl Probing {
             settings,
             report,
             critical_since: None,
+            critical_before: Duration::ZERO,
+            has_failed: false,
             opposed: 0,
             needed,
             attempt: Attempt(0),
@@ -122,16 +137,26 @@ impl Probing {
     /// Of an instance that somebody else has asked until now, and found to be so: that stands until as many answers in a row say
     /// the opposite as ever. It is first asked at once, and then at a random time within an interval, as others are taken
     /// over together with it.
-    pub fn taken_over(settings: ProbeSettings, found: Report, now: Time, rng: &mut Rng) -> Probing {
-        let is_up = found != Report::Critical;
+    pub fn taken_over(
+        settings: ProbeSettings,
+        found: Finding,
+        now: Time,
+        rng: &mut Rng,
+    ) -> Probing {
+        let (report, needed, critical) = match found {
+            Finding::Serving(report) => (report, settings.fall, None),
+            Finding::Critical(before) => (Report::Critical, settings.rise, Some(before)),
+        };
         let timeout = Duration::from_millis(settings.timeout_ms);
         let interval = Duration::from_millis(settings.interval_ms);
         Probing {
             settings,
-            report: found,
-            critical_since: None,
+            report,
+            critical_since: critical.map(|_| now),
+            critical_before: critical.unwrap_or_default(),
+            has_failed: false,
             opposed: 0,
-            needed: if is_up { settings.fall } else { settings.rise },
+            needed,
             attempt: Attempt(0),
             fails: None,
             next: now,
@@ -148,6 +173,16 @@ impl Probing {
     /// fault of its own.
     pub fn critical_since(&self) -> Option<Time> {
         self.critical_since
+    }
+
+    /// How long it had been critical already when it was taken over, if it has been since.
+    pub fn critical_before(&self) -> Duration {
+        self.critical_before
+    }
+
+    /// Whether the attempt that was last judged has failed. Not, if none was.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed
     }
 
     /// Takes the answer to an attempt. Whether it counts: one that comes too late, or twice, does not.
@@ -197,6 +232,7 @@ impl Probing {
     fn judge(&mut self, answer: Report, now: Time) {
         let (was_up, is_up) = (self.report != Report::Critical, answer != Report::Critical);
         let (rise, fall) = (self.settings.rise, self.settings.fall);
+        self.has_failed = !is_up;
         if is_up == was_up {
             // Once it has been confirmed, the initial state is as good as any other.
             self.needed = if is_up { fall } else { rise };
@@ -215,6 +251,7 @@ impl Probing {
         self.needed = if is_up { fall } else { rise };
         self.report = answer;
         self.critical_since = (!is_up).then_some(now);
+        self.critical_before = Duration::ZERO;
     }
 }
 
@@ -347,14 +384,18 @@ mod tests {
     fn what_is_taken_over_stands_until_enough_answers_say_otherwise() {
         let mut rng = Seed(1).stream(Purpose::User(0));
         let mut over = |found| Probing::taken_over(SETTINGS, found, at(700), &mut rng);
-        assert_eq!(over(Report::Passing).deadline(), at(700));
-        assert_eq!(over(Report::Passing).report(), Report::Passing);
-        assert_eq!(over(Report::Warning).report(), Report::Warning);
-        assert_eq!(after(over(Report::Passing), "--+---"), "+++++-");
-        assert_eq!(after(over(Report::Critical), "+-++"), "---+");
+        let passing = Finding::Serving(Report::Passing);
+        let critical = Finding::Critical(Duration::from_millis(60));
+        assert_eq!(over(passing).deadline(), at(700));
+        assert_eq!(over(passing).report(), Report::Passing);
+        let warning = over(Finding::Serving(Report::Warning));
+        assert_eq!(warning.report(), Report::Warning);
+        assert_eq!(after(over(passing), "--+---"), "+++++-");
+        assert_eq!(after(over(critical), "+-++"), "---+");
+        assert_eq!(over(critical).critical_since(), Some(at(700)));
         // All are asked at once, and not together ever after.
         let mut seconds: Vec<Time> = (0..20)
-            .map(|_| over(Report::Passing))
+            .map(|_| over(passing))
             .map(|mut check| {
                 let attempt = check.tick(at(700)).unwrap();
                 assert!(check.answered(attempt, Report::Passing, at(700)));
