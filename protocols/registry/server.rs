@@ -6,7 +6,7 @@ use super::message::{Dns, Message, Probed};
 use super::probes::PROBES;
 use super::{Config, Peer, Timer};
 use crate::discovery::cache::Entry;
-use crate::discovery::dns::{Found, Transport, Zone};
+use crate::discovery::dns::{Found, Zone};
 use crate::discovery::health::{Status, is_panic};
 use crate::discovery::{Instance, Label};
 use crate::kv::{self, KeyRange, Range, Store};
@@ -210,14 +210,18 @@ impl Server {
         let percent = self.panic_percent;
         let response = self.zone.answer(
             &query.bytes,
-            Transport::Udp,
+            query.transport,
             store.revision().0,
             |service, tag| find(store, service, tag, percent),
             cx.rng(),
         );
         if let Some(bytes) = response {
-            let nonce = query.nonce;
-            cx.send(from, Message::DnsReply(Dns { nonce, bytes }));
+            let response = Dns {
+                nonce: query.nonce,
+                transport: query.transport,
+                bytes,
+            };
+            cx.send(from, Message::DnsReply(response));
         }
     }
 }
