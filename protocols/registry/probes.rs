@@ -11,6 +11,7 @@ pub(super) const PROBES: &[&str] = &[
     "a call was made again, somewhere else",
     "a call was not made again, as the retry budget was used up",
     "a call was served from a stale cache",
+    "a server said by DNS that it could not tell",
     "an answer of DNS was cut off, and asked for again without a limit",
     "an instance found that it was not registered any more",
     "an instance found that its entry had been written by another incarnation",
