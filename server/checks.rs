@@ -134,6 +134,7 @@ pub(crate) async fn run(service: Arc<Service>) {
                     tracing::info!(%status, "an instance is found to be otherwise than is written");
                     write(&service, op, &mut tasks);
                 }
+                Due::Note(op) => write(&service, op, &mut tasks),
                 Due::Remove(op) => {
                     tracing::info!("an instance that has been critical for long is removed");
                     write(&service, op, &mut tasks);

@@ -1,25 +1,30 @@
 //! The registry over DNS: queries in datagrams, and over connections, where an answer that was cut off is asked for again
 //! (RFC 1035 §4.2, RFC 7766).
 //!
-//! Any server answers, with what it has applied: that may be behind what the leader knows, but is there without it.
+//! Any server answers, with what it has applied: that may be behind what the leader knows, but is there without it. For a while: who
+//! has known of no leader for long, or has not heard since it started what was committed before, says that it cannot tell.
 
 use crate::service::Service;
 use splitbrain_core::{Purpose, Rng, Seed};
-use splitbrain_protocols::discovery::dns::{Transport, Zone};
+use splitbrain_protocols::discovery::dns::{Found, Transport, Zone};
 use splitbrain_protocols::registry::find;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
 /// If fewer than so many percent of a service are well, all are given out: see
 /// [`is_panic`](splitbrain_protocols::discovery::health::is_panic). None of them at all is always fewer.
 const PANIC_PERCENT: u64 = 0;
+/// How long a server that knows of no leader answers with what it has.
+const UNLED_MAX: Duration = Duration::from_secs(60);
+/// How often it is looked whether there is one.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How many connections there may be.
 const CONNECTIONS_MAX: usize = 64;
 /// How long a connection may be silent.
@@ -30,6 +35,8 @@ pub(crate) struct Answerer {
     service: Arc<Service>,
     zone: Arc<Zone>,
     rng: Mutex<Rng>,
+    /// Since when the server knows of no leader, if it does not.
+    unled_since: Mutex<Option<Instant>>,
 }
 
 impl Answerer {
@@ -39,15 +46,18 @@ impl Answerer {
             service,
             zone: Arc::new(zone),
             rng: Mutex::new(seed.stream(Purpose::User(0))),
+            unled_since: Mutex::new(Some(Instant::now())),
         }
     }
 
     async fn answer(&self, query: Vec<u8>, transport: Transport) -> Option<Vec<u8>> {
         let seed = {
-            let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut rng = locked(&self.rng);
             Seed(rng.next_u64())
         };
         let zone = self.zone.clone();
+        let unled_since = *locked(&self.unled_since);
+        let is_lost = unled_since.is_some_and(|since| since.elapsed() >= UNLED_MAX);
         let look = move |server: &splitbrain_protocols::service::Server| {
             let store = server.store();
             let mut rng = seed.stream(Purpose::User(0));
@@ -55,11 +65,40 @@ impl Answerer {
                 &query,
                 transport,
                 store.revision().0,
-                |service, tag| find(store, service, tag, PANIC_PERCENT),
+                |service, tag| {
+                    if is_lost || !server.raft().is_current() {
+                        Found::Unavailable
+                    } else {
+                        find(store, service, tag, PANIC_PERCENT)
+                    }
+                },
                 &mut rng,
             )
         };
         self.service.look(look).await.ok().flatten()
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Keeps track of whether there is a leader, as long as the server runs.
+pub(crate) async fn watch_leader(answerer: Arc<Answerer>) {
+    loop {
+        let look = |server: &splitbrain_protocols::service::Server| server.raft().leader().is_some();
+        let Ok(is_led) = answerer.service.look(look).await else {
+            return;
+        };
+        {
+            let mut since = locked(&answerer.unled_since);
+            *since = if is_led {
+                None
+            } else {
+                since.or_else(|| Some(Instant::now()))
+            };
+        }
+        sleep(LOOK_EVERY).await;
     }
 }
 

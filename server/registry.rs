@@ -26,7 +26,7 @@ const ATTEMPTS: u32 = 5;
 /// How long a look-up waits for a change, at most.
 const WAIT_MS_MAX: u64 = 600_000;
 /// What the registry itself writes into the metadata of an entry.
-const RESERVED: [&str; 3] = ["status", "check", PATH];
+const RESERVED: [&str; 4] = ["status", "critical-for-ms", "check", PATH];
 
 /// What an instance says of itself.
 #[derive(Debug, Deserialize)]
@@ -127,7 +127,10 @@ impl Registration {
         // Until it has been asked.
         let unknown =
             checked.and_then(|checked| registry::with_status(&checked, initial(&checked)));
-        Ok((unknown.map_err(malformed)?, None))
+        let unknown = unknown.map_err(malformed)?;
+        // There must be room for what will be found out of it.
+        registry::with_critical_for(&unknown, Duration::MAX).map_err(malformed)?;
+        Ok((unknown, None))
     }
 }
 

@@ -83,6 +83,7 @@ pub(crate) async fn serve(
     if let Some((tcp, udp)) = dns {
         let zone = Zone::new(config.zone.clone()).expect("it was looked at with the file");
         let answerer = Arc::new(dns::Answerer::new(service.clone(), zone));
+        beside.spawn(dns::watch_leader(answerer.clone()));
         beside.spawn(dns::over_udp(udp, answerer.clone()));
         beside.spawn(dns::over_tcp(tcp, answerer));
     }

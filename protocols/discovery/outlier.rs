@@ -72,6 +72,8 @@ impl OutlierSettings {
 pub struct OutlierDetector {
     settings: OutlierSettings,
     hosts: BTreeMap<Label, Host>,
+    /// Those that have gone while something was held against them, in case they come back before that is forgotten.
+    gone: BTreeMap<Label, Host>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -99,20 +101,30 @@ impl OutlierDetector {
         OutlierDetector {
             settings,
             hosts: BTreeMap::new(),
+            gone: BTreeMap::new(),
         }
     }
 
-    /// The instances that there are, from now on. What is known of those that stay is kept. If more of them are ejected than may
-    /// be, now that they are fewer, those come back that would have been the next to do so.
+    /// The instances that there are, from now on. What is known of those that stay is kept, and so is that those that go are
+    /// ejected, and how often they were: a registry that takes an instance out for a moment says nothing of how it is to
+    /// those who call it. If more are ejected than may be, now that they are others, those come back that would have been
+    /// the next to do so.
     pub fn set_instances<'a>(&mut self, ids: impl IntoIterator<Item = &'a Label>, now: Time) {
         let mut before = std::mem::take(&mut self.hosts);
         for id in ids {
-            let host = before.remove(id);
+            let gone = self.gone.remove(id);
+            let host = before.remove(id).or(gone);
             // An id that is there twice is there once.
             self.hosts
                 .entry(id.clone())
                 .or_insert(host.unwrap_or_default());
         }
+        let forgive = Duration::from_millis(self.settings.forgive_ms);
+        self.gone.extend(before);
+        self.gone.retain(|_, host| {
+            let ejections = u32::try_from(host.ejections).unwrap_or(u32::MAX);
+            now < host.until + forgive.saturating_mul(ejections)
+        });
         let most = self.ejected_max();
         let mut ejected: Vec<&mut Host> = (self.hosts.values_mut())
             .filter(|host| host.until > now)
@@ -312,10 +324,24 @@ mod tests {
         let rest: Vec<Label> = [0, 1, 2, 5].map(label).into();
         detector.set_instances(&rest, at(10));
         assert_eq!(detector.ejected(at(10)).ids, [1, 2].map(label).into());
-        // Who leaves and comes back is another one.
+        // Who leaves and comes back is the same one.
         detector.set_instances(&rest[2..], at(20));
+        assert_eq!(detector.ejected_count(at(20)), 1);
         detector.set_instances(&rest, at(30));
-        assert_eq!(detector.ejected(at(30)).ids, [2].map(label).into());
+        assert_eq!(detector.ejected(at(30)).ids, [1, 2].map(label).into());
+    }
+
+    #[test]
+    fn who_was_away_is_ejected_for_longer_the_next_time_unless_that_is_forgiven() {
+        for (back, until) in [(400, 600), (1_101, 1_201)] {
+            let mut detector = detector(SETTINGS, 4);
+            assert_eq!(fail(&mut detector, 0, 0), Some(at(100)));
+            let all: Vec<Label> = (0..4).map(label).collect();
+            detector.set_instances(&all[1..], at(50));
+            detector.set_instances(&all[2..], at(60));
+            detector.set_instances(&all, at(back));
+            assert_eq!(fail(&mut detector, 0, back), Some(at(until)));
+        }
     }
 
     proptest! {

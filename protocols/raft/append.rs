@@ -139,6 +139,7 @@ impl Server {
             self.commit_index = committed;
             self.apply_committed(cx);
         }
+        self.compare_with_leader(request.commit_index);
         last_new
     }
 }

@@ -89,6 +89,8 @@ pub struct Server {
     pub(super) commit_index: Index,
     /// The greatest index given to the state machine: at most `commit_index`, and equal to it between events.
     pub(super) last_applied: Index,
+    /// Whether it has been as far as its leader at some time since it started. See [`is_current`](Server::is_current).
+    pub(super) is_current: bool,
     pub(super) machine: Machine,
     /// What the node that the server is a part of has asked of its leadership, and the answers.
     pub(super) confirmed: Vec<(u64, bool)>,
@@ -182,6 +184,12 @@ impl Server {
         self.last_applied
     }
 
+    /// Whether its state machine has been as far as the leader's at some time since it started. Before that it knows less than
+    /// when it stopped: what was committed it learns again from a leader, and not from its journal.
+    pub fn is_current(&self) -> bool {
+        self.is_current
+    }
+
     /// Its state machine.
     pub fn machine(&self) -> &Machine {
         &self.machine
@@ -271,6 +279,7 @@ impl Server {
             // What else was committed is learned again from a leader, and computed again from the log.
             commit_index: snapshot.last_index,
             last_applied: snapshot.last_index,
+            is_current: false,
             machine: snapshot.machine.clone(),
             snapshot,
             log,
@@ -460,6 +469,13 @@ impl Server {
             .rewrite(hard_state, recovering, &self.snapshot, &self.log, cx);
     }
 
+    /// Somebody who leads, maybe this server, has committed so much. If that is applied, and the latest of it is of the leader's own
+    /// term, then so is everything that anybody had committed before (§8: a leader commits an entry of its own to find out).
+    pub(super) fn compare_with_leader(&mut self, committed: Index) {
+        let is_own_term = self.log.term_at(self.commit_index) == Some(self.term());
+        self.is_current |= is_own_term && self.last_applied >= committed;
+    }
+
     /// Carries out what is committed and not yet applied (Figure 2, all servers), and answers whoever waits for it.
     pub(super) fn apply_committed(&mut self, cx: &mut Context<'_, Peer>) {
         while self.last_applied < self.commit_index {
@@ -488,6 +504,9 @@ impl Server {
             if let State::Leader(leader) = &mut self.state {
                 leader.answer_client(index, &entry.command, applied.answer, cx);
             }
+        }
+        if let State::Leader(_) = self.state {
+            self.compare_with_leader(self.commit_index);
         }
         // Another leader may have had the entries themselves.
         self.incoming

@@ -5,14 +5,15 @@ use super::engine::{Asker, outcome_of};
 use super::entry::{entry_of, status_of};
 use super::message::{Call, Dns, Message, Ordered};
 use super::op::{Found, Op, Ret, Source};
+use super::probes::PROBES;
 use super::{Config, Peer, Settings, Timer};
 use crate::discovery::cache::{Entry, Filter, Lookup, Wanted};
-use crate::discovery::dns::{Query, RecordKind, Response, ResponseCode, service_name};
+use crate::discovery::dns::{Query, RecordKind, Response, ResponseCode, Transport, service_name};
 use crate::discovery::health::Status;
 use crate::discovery::{Instance, Label};
 use crate::kv::{self, KeyRange, Range};
 use crate::service;
-use splitbrain_core::{Context, NodeId, OpId, Outcome, Time};
+use splitbrain_core::{Context, NodeId, OpId, Outcome, Time, probe};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +51,7 @@ struct Asking {
 enum Asked {
     Proxy,
     Order,
-    Dns(Query),
+    Dns(Query, Transport),
 }
 
 impl Client {
@@ -132,7 +133,7 @@ impl Client {
                     cx.complete(asking.id, Outcome::Ok(Ret::Obeyed));
                 }
             }
-            Err(Message::DnsReply(reply)) => self.on_response(&reply, cx),
+            Err(Message::DnsReply(reply)) => self.on_response(from, &reply, cx),
             Err(_) => debug_assert!(false, "nobody sends that to a client"),
         }
     }
@@ -169,7 +170,7 @@ impl Client {
             let is_over = asking.until <= now;
             if is_over {
                 let outcome = match asking.what {
-                    Asked::Dns(_) => Outcome::Fail("no server has answered"),
+                    Asked::Dns(..) => Outcome::Fail("no server has answered"),
                     Asked::Proxy | Asked::Order => Outcome::Info,
                 };
                 cx.complete(asking.id, outcome);
@@ -200,23 +201,49 @@ impl Client {
             cx.complete(id, Outcome::Fail("that is no name"));
             return;
         };
-        let bytes = query.as_bytes().to_vec();
-        let nonce = self.asks(id, Asked::Dns(query), cx);
         let server = self.servers[cx.rng().index(self.servers.len())];
-        cx.send(server, Message::Dns(Dns { nonce, bytes }));
+        self.ask_dns(id, server, query, Transport::Udp, cx);
     }
 
-    fn on_response(&mut self, reply: &Dns, cx: &mut Context<'_, Peer>) {
+    fn ask_dns(
+        &mut self,
+        id: OpId,
+        server: NodeId,
+        query: Query,
+        transport: Transport,
+        cx: &mut Context<'_, Peer>,
+    ) {
+        let bytes = query.as_bytes().to_vec();
+        let nonce = self.asks(id, Asked::Dns(query, transport), cx);
+        let dns = Dns {
+            nonce,
+            transport,
+            bytes,
+        };
+        cx.send(server, Message::Dns(dns));
+    }
+
+    fn on_response(&mut self, from: NodeId, reply: &Dns, cx: &mut Context<'_, Peer>) {
         let Some(asking) = self.asking.get(&reply.nonce) else {
             return;
         };
-        let Asked::Dns(query) = &asking.what else {
+        let Asked::Dns(query, transport) = &asking.what else {
             return;
         };
         // What is no answer is ignored, and the right one waited for.
         let Ok(response) = Response::parse(query, &reply.bytes) else {
             return;
         };
+        if response.truncated && *transport == Transport::Udp {
+            probe!(
+                cx,
+                "an answer of DNS was cut off, and asked for again without a limit"
+            );
+            let (id, query) = (asking.id, query.clone());
+            self.asking.remove(&reply.nonce);
+            self.ask_dns(id, from, query, Transport::Tcp, cx);
+            return;
+        }
         let outcome = match response.code {
             ResponseCode::NoError => Outcome::Ok(Ret::Resolved(response.sockets())),
             ResponseCode::NoSuchName => Outcome::Ok(Ret::Resolved(Vec::new())),

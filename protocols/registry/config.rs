@@ -166,6 +166,8 @@ pub struct Settings {
     pub ask_timeout_ms: u64,
     /// The domain that servers answer for.
     pub zone: ZoneSettings,
+    /// How long a server that knows of no leader answers DNS queries with what it has, in milliseconds.
+    pub unled_ms_max: u64,
 }
 
 impl Default for Settings {
@@ -216,6 +218,7 @@ impl Default for Settings {
             nobody_wait_ms: 100,
             ask_timeout_ms: 4_000,
             zone: ZoneSettings::default(),
+            unled_ms_max: 10_000,
         }
     }
 }
@@ -302,6 +305,7 @@ impl Settings {
             ("attempts_max", self.attempts_max, 1, 1_000),
             ("nobody_wait_ms", self.nobody_wait_ms, 1, LARGEST_MS),
             ("ask_timeout_ms", self.ask_timeout_ms, 1, LARGEST_MS),
+            ("unled_ms_max", self.unled_ms_max, 1, LARGEST_MS),
         ] {
             if !(least..=most).contains(&value) {
                 return Err(ConfigError::OutOfRange {

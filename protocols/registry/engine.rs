@@ -115,6 +115,12 @@ impl Engine {
         })
     }
 
+    /// Of each call: until when something is waited for, and when it is to be given up.
+    pub fn waits(&self) -> impl Iterator<Item = (Time, Time)> {
+        let calls = self.calls.values();
+        calls.map(|call| (call.due_at(), call.give_up_at))
+    }
+
     /// How many calls are under way to an instance that its breaker let through while it was half open until then.
     pub fn trials(&self, service: &Label, instance: &Label, until: Time) -> u64 {
         let trial = |call: &&Calling| match &call.stage {
@@ -212,13 +218,14 @@ impl Engine {
             key: call.key.clone(),
         });
         cx.send(chosen.node, message);
+        let timeout = Duration::from_millis(self.settings.call_timeout_ms);
         call.stage = Stage::Trying(Try {
             nonce,
             instance: chosen.instance,
             node: chosen.node,
             permit: chosen.permit,
             trial: chosen.trial,
-            until: now + Duration::from_millis(self.settings.call_timeout_ms),
+            until: call.give_up_at.min(now + timeout),
             age: found.age,
             stale: found.stale,
             panic: found.panic,

@@ -16,10 +16,13 @@ use crate::kv::{Revision, Transaction, Value};
 use splitbrain_core::NodeId;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the keys of all fences begin with.
 const FENCES_PREFIX: &str = "/fences/";
 const STATUS: &str = "status";
+/// For how long the registry had found the instance to be critical when it wrote that down, in milliseconds.
+const CRITICAL_FOR: &str = "critical-for-ms";
 const CHECK: &str = "check";
 
 /// The address of a node: in 10.0.0.0/8, by its number.
@@ -60,6 +63,12 @@ pub fn status_of(instance: &Instance) -> Status {
     known.unwrap_or(Status::Passing)
 }
 
+/// For how long it had been critical, at least, when that was written: nothing, if it is not, or nobody has found so.
+pub fn critical_for(instance: &Instance) -> Option<Duration> {
+    let ms = instance.metadata().get(CRITICAL_FOR)?.parse().ok()?;
+    (status_of(instance) == Status::Critical).then_some(Duration::from_millis(ms))
+}
+
 /// How the registry is to ask it, if it is.
 pub fn check_of(instance: &Instance) -> Option<CheckSettings> {
     let check: CheckSettings = serde_json::from_str(instance.metadata().get(CHECK)?).ok()?;
@@ -67,13 +76,29 @@ pub fn check_of(instance: &Instance) -> Option<CheckSettings> {
     Some(check)
 }
 
-/// The instance with this written of it.
+/// The instance with this written of it, and nothing of how long it has been so.
 ///
 /// # Errors
 /// If its metadata has no room for it.
 pub fn with_status(instance: &Instance, status: Status) -> Result<Instance, InstanceError> {
     let mut metadata = instance.metadata().clone();
     metadata.insert(STATUS.to_owned(), status.as_str().to_owned());
+    metadata.remove(CRITICAL_FOR);
+    instance.clone().with_metadata(metadata)
+}
+
+/// The instance as critical for so long: whoever asks it next goes on from there. It is no point in time, as no two servers'
+/// clocks can be compared.
+///
+/// # Errors
+/// If its metadata has no room for it.
+pub fn with_critical_for(
+    instance: &Instance,
+    critical_for: Duration,
+) -> Result<Instance, InstanceError> {
+    let mut metadata = with_status(instance, Status::Critical)?.metadata().clone();
+    let ms = critical_for.as_millis().to_string();
+    metadata.insert(CRITICAL_FOR.to_owned(), ms);
     instance.clone().with_metadata(metadata)
 }
 
@@ -188,6 +213,19 @@ mod tests {
             let written = with_status(&checked, status).unwrap();
             let read = Instance::decode(&written.key(), &written.encode()).unwrap();
             assert_eq!((status_of(&read), check_of(&read)), (status, Some(check)));
+        }
+    }
+
+    #[test]
+    fn how_long_it_is_critical_is_written_beside_that_it_is() {
+        let ms = Duration::from_millis;
+        let critical = with_critical_for(&instance(), ms(1_700)).unwrap();
+        let read = Instance::decode(&critical.key(), &critical.encode()).unwrap();
+        assert_eq!(status_of(&read), Status::Critical);
+        assert_eq!(critical_for(&read), Some(ms(1_700)));
+        for status in [Status::Passing, Status::Critical, Status::Maintenance] {
+            let other = with_status(&read, status).unwrap();
+            assert_eq!((status_of(&other), critical_for(&other)), (status, None));
         }
     }
 

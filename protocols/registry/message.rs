@@ -2,6 +2,7 @@
 
 use super::op::{Called, Order};
 use crate::discovery::Label;
+use crate::discovery::dns::Transport;
 use crate::discovery::health::{Attempt, Report};
 use crate::kv::Key;
 use crate::service;
@@ -112,6 +113,8 @@ pub struct Ordered {
 pub struct Dns {
     /// A random number that no other request of the sender bears: its port.
     pub nonce: u64,
+    /// How it was sent, and the response to it is.
+    pub transport: Transport,
     /// The message.
     pub bytes: Vec<u8>,
 }

@@ -51,8 +51,8 @@ pub use client::Client;
 pub use config::{Config, ConfigError, FIRST_PORT, Role, Settings, cluster, service_name};
 pub use engine::{DRAWS_MAX, Engine, Tally};
 pub use entry::{
-    address_of, check_of, deregister, entry_of, fence_of, if_unchanged, node_of, read, register,
-    status_of, with_check, with_status,
+    address_of, check_of, critical_for, deregister, entry_of, fence_of, if_unchanged, node_of,
+    read, register, status_of, with_check, with_critical_for, with_status,
 };
 pub use instance::{Instance, Phase, id_of};
 pub use message::{Answer, Call, Dns, Message, Ordered, Probe, Probed, Relayed, Uncalled};

@@ -9,6 +9,7 @@ use crate::discovery::{Instance, Label};
 use splitbrain_core::{NodeId, Rng, Time};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The instances of a service, and what is known of each by having called it.
 #[derive(Clone, Debug)]
@@ -18,6 +19,10 @@ pub(super) struct Pool {
     outliers: OutlierDetector,
     /// Of those that were called.
     breakers: BTreeMap<Label, Breaker>,
+    /// Those that are not among the instances any more, and since when; each has a breaker.
+    gone: BTreeMap<Label, Time>,
+    /// For how long the breaker of one that has gone is kept: as long as it may have something to say.
+    memory: Duration,
     /// How often an instance was picked, and the latest [`PICKS_MAX`] times.
     picks: (u64, VecDeque<Pick>),
 }
@@ -55,6 +60,11 @@ impl Pool {
             balancer: Balancer::new(settings.policy, seed),
             outliers: OutlierDetector::new(settings.outliers),
             breakers: BTreeMap::new(),
+            gone: BTreeMap::new(),
+            memory: Duration::from_millis(
+                (settings.breaker.open_ms_max + settings.breaker.half_open_ms_max)
+                    .max(settings.breaker.window_ms),
+            ),
             picks: (0, VecDeque::new()),
         }
     }
@@ -84,7 +94,8 @@ impl Pool {
         picked
     }
 
-    /// The instances that there are now.
+    /// The instances that there are now. What is known of those that are taken out is kept for a while: whether the registry finds
+    /// an instance to be well is one thing, and whether calls to it succeed is another.
     pub(super) fn set_instances(&mut self, instances: &[Arc<Instance>], now: Time) {
         if self.instances == instances {
             return;
@@ -95,10 +106,25 @@ impl Pool {
         let ids = || instances.iter().map(|instance| instance.id());
         self.outliers.set_instances(ids(), now);
         let ids: BTreeSet<&Label> = ids().collect();
-        // Calls that are under way will be reported to theirs.
-        let balancer = &self.balancer;
-        self.breakers
-            .retain(|id, _| ids.contains(id) || balancer.outstanding(id) > 0);
+        self.gone.retain(|id, _| !ids.contains(id));
+        let Pool {
+            balancer,
+            gone,
+            memory,
+            ..
+        } = self;
+        self.breakers.retain(|id, _| {
+            if ids.contains(id) {
+                return true;
+            }
+            let since = *gone.entry(id.clone()).or_insert(now);
+            // Calls that are under way will be reported to theirs.
+            let is_kept = balancer.outstanding(id) > 0 || now < since + *memory;
+            if !is_kept {
+                gone.remove(id);
+            }
+            is_kept
+        });
     }
 
     /// Chooses an instance: not one of those that have been tried, if there is another one.
@@ -178,15 +204,18 @@ mod tests {
     use super::*;
     use splitbrain_core::{Purpose, Seed};
 
-    fn pool(count: usize) -> (Pool, Settings, Rng) {
-        let settings = Settings::default();
-        let mut pool = Pool::new(&settings, 1);
+    fn instances(count: usize) -> Vec<Arc<Instance>> {
         let instance = |nth| {
             let address = address_of(NodeId::from_index(nth));
             Arc::new(Instance::new("web", &format!("n{nth}"), address, 80).unwrap())
         };
-        let instances: Vec<Arc<Instance>> = (1..=count).map(instance).collect();
-        pool.set_instances(&instances, Time::ZERO);
+        (1..=count).map(instance).collect()
+    }
+
+    fn pool(count: usize) -> (Pool, Settings, Rng) {
+        let settings = Settings::default();
+        let mut pool = Pool::new(&settings, 1);
+        pool.set_instances(&instances(count), Time::ZERO);
         (pool, settings, Seed(3).stream(Purpose::User(0)))
     }
 
@@ -220,5 +249,31 @@ mod tests {
         assert!(probe.trial.is_some());
         let second = pool.choose("k", &none, &settings, now, &mut rng);
         assert!(matches!(second, Err(2)), "refused with and without `tried`");
+    }
+
+    #[test]
+    fn who_was_taken_out_for_a_moment_is_called_no_more_than_before_it_was() {
+        let (mut pool, settings, mut rng) = pool(1);
+        let (none, at) = (BTreeSet::new(), Time::from_millis);
+        while let Ok(chosen) = pool.choose("k", &none, &settings, at(0), &mut rng) {
+            pool.report(&chosen.instance, chosen.permit, false, at(0));
+        }
+        pool.set_instances(&[], at(10));
+        pool.set_instances(&instances(1), at(20));
+        assert!(
+            pool.choose("k", &none, &settings, at(30), &mut rng)
+                .is_err()
+        );
+        let open_ms = settings.breaker.open_ms;
+        let probe = pool.choose("k", &none, &settings, at(open_ms), &mut rng);
+        let probe = probe.unwrap();
+        assert!(probe.trial.is_some());
+        pool.report(&probe.instance, probe.permit, false, at(open_ms));
+        // Whoever is away for longer than any breaker is open is forgotten, and so are the many that never come back.
+        pool.set_instances(&[], at(open_ms));
+        pool.set_instances(&instances(2)[1..], at(open_ms + 1));
+        assert_eq!(pool.breakers().count(), 1);
+        pool.set_instances(&[], at(open_ms + 20_000));
+        assert_eq!((pool.breakers().count(), pool.gone.len()), (0, 0));
     }
 }

@@ -11,6 +11,8 @@ pub(super) const PROBES: &[&str] = &[
     "a call was made again, somewhere else",
     "a call was not made again, as the retry budget was used up",
     "a call was served from a stale cache",
+    "a server said by DNS that it could not tell",
+    "an answer of DNS was cut off, and asked for again without a limit",
     "an instance found that it was not registered any more",
     "an instance found that its entry had been written by another incarnation",
     "an instance had more to do than it could and refused a call",
@@ -20,6 +22,7 @@ pub(super) const PROBES: &[&str] = &[
     "the registry found that an instance was not well",
     "the registry had been away and judged nobody for it",
     "the registry removed an instance that had been critical for long",
+    "the registry wrote down for how long an instance had been critical",
 ];
 
 const COUNT: usize = PROBES.len() + <service::Peer as Node>::PROBES.len();

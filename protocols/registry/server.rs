@@ -6,12 +6,12 @@ use super::message::{Dns, Message, Probed};
 use super::probes::PROBES;
 use super::{Config, Peer, Timer};
 use crate::discovery::cache::Entry;
-use crate::discovery::dns::{Found, Transport, Zone};
+use crate::discovery::dns::{Found, Zone};
 use crate::discovery::health::{Status, is_panic};
 use crate::discovery::{Instance, Label};
-use crate::kv::{self, KeyRange, Range, Store};
+use crate::kv::{self, KeyRange, Range, Revision, Store};
 use crate::{raft, service};
-use splitbrain_core::{Context, Doings, Journal, Node, NodeId, SyncError, SyncId, probe};
+use splitbrain_core::{Context, Doings, Journal, Node, NodeId, SyncError, SyncId, Time, probe};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +26,11 @@ pub struct Server {
     again: Duration,
     /// How much later than it is due something may be done, before it counts as an absence.
     absence: Duration,
+    /// Since when it knows of no leader, if it does not, and for how long it answers DNS queries then.
+    unled_since: Option<Time>,
+    unled_max: Duration,
+    /// The store when a DNS query was last answered from it.
+    told: Option<Revision>,
     /// While it decides.
     checks: Option<Checks<NodeId>>,
 }
@@ -48,6 +53,9 @@ impl Server {
             panic_percent: settings.cache.panic_percent,
             again: Duration::from_millis(settings.service.raft.election_ms_max),
             absence: Duration::from_millis(settings.probe.timeout_ms),
+            unled_since: Some(cx.now()),
+            unled_max: Duration::from_millis(settings.unled_ms_max),
+            told: None,
             checks: None,
         }
     }
@@ -60,6 +68,11 @@ impl Server {
     /// The store, as far as this server has applied the log.
     pub fn store(&self) -> &Store {
         store_of(&self.service)
+    }
+
+    /// The store's revision when a DNS query was last answered from it.
+    pub fn told(&self) -> Option<Revision> {
+        self.told
     }
 
     pub(super) fn on_message(
@@ -118,6 +131,10 @@ impl Server {
     fn learn(&mut self, cx: &mut Context<'_, Peer>) {
         let Some(server) = self.service.server() else {
             unreachable!("it was started as a server");
+        };
+        self.unled_since = match server.raft().leader() {
+            Some(_) => None,
+            None => self.unled_since.or(Some(cx.now())),
         };
         let term = server.is_lessor().then(|| server.raft().term().0);
         if self.checks.as_ref().map(Checks::term) != term {
@@ -182,6 +199,13 @@ impl Server {
                     probe!(cx, "the registry found that an instance was well");
                     op
                 }
+                Due::Note(op) => {
+                    probe!(
+                        cx,
+                        "the registry wrote down for how long an instance had been critical"
+                    );
+                    op
+                }
                 Due::Remove(op) => {
                     probe!(
                         cx,
@@ -199,20 +223,44 @@ impl Server {
     }
 
     fn on_query(&mut self, from: NodeId, query: &Dns, cx: &mut Context<'_, Peer>) {
+        let is_lost = |since: Time| since + self.unled_max <= cx.now();
+        let can_tell = is_current(&self.service) && !self.unled_since.is_some_and(is_lost);
         let store = store_of(&self.service);
+        if can_tell {
+            self.told = Some(store.revision());
+        } else {
+            probe!(cx, "a server said by DNS that it could not tell");
+        }
         let percent = self.panic_percent;
         let response = self.zone.answer(
             &query.bytes,
-            Transport::Udp,
+            query.transport,
             store.revision().0,
-            |service, tag| find(store, service, tag, percent),
+            |service, tag| {
+                if can_tell {
+                    find(store, service, tag, percent)
+                } else {
+                    Found::Unavailable
+                }
+            },
             cx.rng(),
         );
         if let Some(bytes) = response {
-            let nonce = query.nonce;
-            cx.send(from, Message::DnsReply(Dns { nonce, bytes }));
+            let response = Dns {
+                nonce: query.nonce,
+                transport: query.transport,
+                bytes,
+            };
+            cx.send(from, Message::DnsReply(response));
         }
     }
+}
+
+/// Whether a server of the service has known everything at some time since it started: before that, who is registered may not be
+/// in its store, though it was before it stopped.
+fn is_current(service: &service::Peer) -> bool {
+    let server = service.server();
+    server.is_some_and(|server| server.raft().is_current())
 }
 
 /// The store of a server of the service.

@@ -236,7 +236,8 @@ impl Zone {
         }
     }
 
-    /// Writes the response, as much of it as fits.
+    /// Writes the response, as much of it as fits: of places where somebody listens, as many as fit with their addresses, so
+    /// that what is said is of use to who does not ask again.
     fn write(
         &self,
         asking: &Asking<'_>,
@@ -244,6 +245,42 @@ impl Zone {
         revision: u64,
         limit: usize,
     ) -> Result<Vec<u8>, PushError> {
+        let first = |count| self.compose(asking, reply, count, revision, limit);
+        // So many do not fit, or are all and one.
+        let mut too_many = 1 + match reply {
+            Reply::Services(instances) => instances.len(),
+            _ => 0,
+        };
+        let mut fit = 0;
+        let mut count = too_many - 1;
+        loop {
+            match first(count) {
+                Ok(response) if count + 1 == too_many => return Ok(response),
+                Ok(_) => fit = count,
+                // Not even nobody.
+                Err(PushError::LimitExceeded) if count == 0 => {
+                    return Err(PushError::LimitExceeded);
+                }
+                Err(PushError::LimitExceeded) => too_many = count,
+                Err(other) => return Err(other),
+            }
+            count = usize::midpoint(fit, too_many);
+        }
+    }
+
+    /// The response, with the first so many of the places where somebody listens.
+    fn compose(
+        &self,
+        asking: &Asking<'_>,
+        reply: &Reply,
+        count: usize,
+        revision: u64,
+        limit: usize,
+    ) -> Result<Vec<u8>, PushError> {
+        let (services, are_all) = match reply {
+            Reply::Services(instances) => (&instances[..count], count == instances.len()),
+            _ => (&[][..], true),
+        };
         let code = match reply {
             Reply::Error(code) => *code,
             _ => OptRcode::NOERROR,
@@ -258,9 +295,14 @@ impl Zone {
         let mut questions = builder.question();
         questions.push(asking.question)?;
         let mut answers = questions.answer();
-        match self.push_answers(&mut answers, asking.question.qname(), reply, revision) {
+        let name = asking.question.qname();
+        match self.push_answers(&mut answers, name, reply, revision) {
             Err(PushError::LimitExceeded) => answers.header_mut().set_tc(true),
             other => other?,
+        }
+        self.push_services(&mut answers, name, services)?;
+        if !are_all {
+            answers.header_mut().set_tc(true);
         }
         let mut authority = answers.authority();
         if matches!(reply, Reply::NoData) || code == OptRcode::NXDOMAIN {
@@ -272,9 +314,7 @@ impl Zone {
             ))?;
         }
         let mut additional = authority.additional();
-        if let Reply::Services(instances) = reply {
-            self.push_targets(&mut additional, instances)?;
-        }
+        self.push_targets(&mut additional, services)?;
         if asking.payload.is_some() {
             additional.clear_push_limit();
             additional.opt(|opt| {
@@ -303,23 +343,32 @@ impl Zone {
                     }
                 }
             }
-            Reply::Services(instances) => {
-                for instance in instances {
-                    let target = self.target(instance.address())?;
-                    // All of one priority: those of a worse one would only be used when nobody else answers.
-                    let service = Srv::new(1, instance.weight(), instance.port(), target);
-                    answers.push((name, Class::IN, ttl, service))?;
-                }
-            }
             Reply::Domain => {
                 answers.push((name, Class::IN, self.negative_ttl(), self.soa(revision)))?;
             }
-            Reply::NoData | Reply::Error(_) => {}
+            Reply::Services(_) | Reply::NoData | Reply::Error(_) => {}
         }
         Ok(())
     }
 
-    /// Adds the addresses of what SRV records point at, as many as fit: who needs more can ask for them.
+    /// Where instances listen.
+    fn push_services(
+        &self,
+        answers: &mut AnswerBuilder<Target>,
+        name: &ParsedName<&[u8]>,
+        instances: &[Arc<Instance>],
+    ) -> Result<(), PushError> {
+        let ttl = Ttl::from_secs(self.settings.ttl_s);
+        for instance in instances {
+            let target = self.target(instance.address())?;
+            // All of one priority: those of a worse one would only be used when nobody else answers.
+            let service = Srv::new(1, instance.weight(), instance.port(), target);
+            answers.push((name, Class::IN, ttl, service))?;
+        }
+        Ok(())
+    }
+
+    /// The addresses of what SRV records point at.
     fn push_targets(
         &self,
         additional: &mut AdditionalBuilder<Target>,
@@ -333,13 +382,9 @@ impl Zone {
                 continue;
             }
             let name = self.target(address)?;
-            let fits = match address {
-                IpAddr::V4(four) => additional.push((&name, Class::IN, ttl, A::new(four))),
-                IpAddr::V6(six) => additional.push((&name, Class::IN, ttl, Aaaa::new(six))),
-            };
-            match fits {
-                Err(PushError::LimitExceeded) => break,
-                other => other?,
+            match address {
+                IpAddr::V4(four) => additional.push((&name, Class::IN, ttl, A::new(four)))?,
+                IpAddr::V6(six) => additional.push((&name, Class::IN, ttl, Aaaa::new(six)))?,
             }
         }
         Ok(())

@@ -279,16 +279,28 @@ fn what_does_not_fit_is_cut_off_and_said_to_be() {
             let got = response.addresses.len() + response.services.len();
             assert_eq!((response.truncated, got == instances), (!all, all));
             assert!(got > 5, "{got}");
+            // Whoever is named has an address.
+            assert_eq!(response.sockets().len(), response.services.len());
         }
     }
-    // Nothing of the answer is missing when only additional records are.
+}
+
+#[test]
+fn who_does_not_fit_with_an_address_is_left_out_and_that_is_said() {
     let query = Query::new(5, &format!("web.service.{DOMAIN}"), RecordKind::Srv, None).unwrap();
-    let bytes = zone()
-        .answer(query.as_bytes(), Transport::Udp, 9, crowd(9), &mut rng(0))
-        .unwrap();
-    let response = Response::parse(&query, &bytes).unwrap();
-    assert_eq!((response.truncated, response.services.len()), (false, 9));
-    assert!(response.sockets().len() < 9);
+    let told = |all: usize| {
+        let bytes = zone()
+            .answer(query.as_bytes(), Transport::Udp, 9, crowd(all), &mut rng(0))
+            .unwrap();
+        let response = Response::parse(&query, &bytes).unwrap();
+        assert_eq!(response.sockets().len(), response.services.len());
+        (response.sockets().len(), response.truncated)
+    };
+    let most = (1..40).find(|all| told(*all).1).unwrap() - 1;
+    assert!(most > 5, "{most}");
+    for all in 1..40 {
+        assert_eq!(told(all), (all.min(most), all > most));
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@
 mod probing;
 mod ttl;
 
-pub use probing::{Attempt, Initial, ProbeSettings, Probing};
+pub use probing::{Attempt, Finding, Initial, ProbeSettings, Probing};
 pub use ttl::{Ttl, TtlSettings};
 
 use super::SettingsError;
@@ -162,6 +162,21 @@ impl Health {
         }
     }
 
+    /// A check that somebody else has kept until now, and by which the instance was found to be so. If it is one that asks, it
+    /// asks at once; one that is fed begins anew.
+    pub fn taken_over(
+        settings: &CheckSettings,
+        found: Finding,
+        now: Time,
+        rng: &mut Rng,
+    ) -> Health {
+        let mut health = Health::new(settings, now, rng);
+        if let CheckKind::Probe(probe) = settings.kind {
+            health.source = Source::Probing(Probing::taken_over(probe, found, now, rng));
+        }
+        health
+    }
+
     /// How the instance is.
     pub fn status(&self) -> Status {
         match (self.maintenance, &self.source) {
@@ -171,11 +186,33 @@ impl Health {
         }
     }
 
-    /// Since when the check has been critical without a break, if it is, whether or not the instance is in maintenance.
+    /// Since when the check has been critical without a break, if it is, whether or not the instance is in maintenance. One that
+    /// asks must have found so: not before an attempt has failed.
     pub fn critical_since(&self) -> Option<Time> {
         match &self.source {
             Source::Ttl(ttl) => ttl.critical_since(),
             Source::Probing(probing) => probing.critical_since(),
+        }
+    }
+
+    /// For how long it has been critical, as far as that counts for its removal: with the time for which it already was when
+    /// it was taken over, and without that before it was last put back into service.
+    pub fn critical_for(&self, now: Time) -> Option<Duration> {
+        let (since, before) = self.counted()?;
+        Some(now.since(since) + before)
+    }
+
+    /// Since when it counts as critical, and for how long it did before that.
+    fn counted(&self) -> Option<(Time, Duration)> {
+        let since = self.critical_since()?;
+        let before = match &self.source {
+            Source::Ttl(_) => Duration::ZERO,
+            Source::Probing(probing) => probing.critical_before(),
+        };
+        match self.maintenance {
+            Maintenance::On => None,
+            Maintenance::OffSince(off) if off > since => Some((off, Duration::ZERO)),
+            Maintenance::OffSince(_) => Some((since, before)),
         }
     }
 
@@ -230,14 +267,16 @@ impl Health {
     }
 
     /// When the instance is to be removed, unless it recovers: it has then been critical for long enough. Not while it is in
-    /// maintenance, and for as long after that, as somebody is working on it.
+    /// maintenance, and for as long after that, as somebody is working on it. Nor while the latest answer was a good one, or
+    /// whoever has taken it over has not got any: it may be about to recover.
     pub fn removal(&self) -> Option<Time> {
         let after = self.deregister_after?;
-        let since = self.critical_since()?;
-        match self.maintenance {
-            Maintenance::On => None,
-            Maintenance::OffSince(off) => Some(since.max(off) + after),
-        }
+        let (since, before) = self.counted()?;
+        let may_recover = match &self.source {
+            Source::Ttl(_) => false,
+            Source::Probing(probing) => !probing.has_failed(),
+        };
+        (!may_recover).then(|| since + after.saturating_sub(before))
     }
 
     /// When the next [tick](Health::tick) is due: something expires, or the instance is to be asked.
@@ -300,6 +339,49 @@ mod tests {
         assert_eq!(health.removal(), Some(at(7000)));
         health.heartbeat(Report::Passing, at(6600));
         assert_eq!(health.status(), Status::Passing);
+    }
+
+    #[test]
+    fn who_is_taken_over_goes_on_being_critical_and_is_not_removed_unasked() {
+        let settings = CheckSettings {
+            kind: CheckKind::Probe(ProbeSettings {
+                interval_ms: 100,
+                timeout_ms: 40,
+                rise: 2,
+                ..ProbeSettings::default()
+            }),
+            deregister_after_ms: Some(1000),
+        };
+        let critical = Finding::Critical(Duration::from_millis(990));
+        let mut rng = Seed(0).stream(Purpose::User(0));
+        let mut health = Health::taken_over(&settings, critical, at(5000), &mut rng);
+        assert_eq!(
+            health.critical_for(at(5003)),
+            Some(Duration::from_millis(993))
+        );
+        let first = health.tick(at(5003)).unwrap();
+        assert_eq!(
+            health.removal(),
+            None,
+            "nobody knows whether it is well now"
+        );
+        assert!(health.answered(first, Report::Passing, at(5020)));
+        assert_eq!(
+            (health.status(), health.removal()),
+            (Status::Critical, None)
+        );
+        let second = health.tick(at(5110)).unwrap();
+        assert!(health.answered(second, Report::Critical, at(5120)));
+        assert_eq!(health.removal(), Some(at(5010)), "of 1000ms, 10 were left");
+        // What was before maintenance does not count.
+        health.set_maintenance(true, at(5130));
+        assert_eq!(health.critical_for(at(5200)), None);
+        health.set_maintenance(false, at(5200));
+        assert_eq!(
+            health.critical_for(at(5300)),
+            Some(Duration::from_millis(100))
+        );
+        assert_eq!(health.removal(), Some(at(6200)));
     }
 
     #[test]

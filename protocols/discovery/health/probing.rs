@@ -69,6 +69,15 @@ impl ProbeSettings {
     }
 }
 
+/// How somebody has found an instance to be, for somebody else to go on from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It serves: passing, or with a warning.
+    Serving(Report),
+    /// It has been critical for so long.
+    Critical(Duration),
+}
+
 /// Which attempt to ask an instance. Answers name it, so that one to an earlier attempt is not taken for one to this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -80,8 +89,12 @@ pub struct Probing {
     settings: ProbeSettings,
     /// As of the last event. A warning counts as passing wherever rise and fall are counted.
     report: Report,
-    /// Since when it has been critical. Of no meaning while it is not.
-    critical_since: Time,
+    /// Since when it has been critical, by what it answered: nobody knows, before an attempt has failed. Nothing while it is not.
+    critical_since: Option<Time>,
+    /// How long it had been critical when it was taken over, if it is still the same time.
+    critical_before: Duration,
+    /// Whether the attempt that was last judged has failed.
+    has_failed: bool,
     /// How many answers in a row have said the opposite of `report`.
     opposed: u64,
     /// How many it takes.
@@ -92,6 +105,8 @@ pub struct Probing {
     fails: Option<Time>,
     /// When the next attempt begins.
     next: Time,
+    /// How long after that the one after it begins.
+    wait: Duration,
 }
 
 impl Probing {
@@ -107,12 +122,45 @@ impl Probing {
         Probing {
             settings,
             report,
-            critical_since: now,
+            critical_since: None,
+            critical_before: Duration::ZERO,
+            has_failed: false,
             opposed: 0,
             needed,
             attempt: Attempt(0),
             fails: None,
             next: now + rng.duration(Duration::ZERO..=interval),
+            wait: interval,
+        }
+    }
+
+    /// Of an instance that somebody else has asked until now, and found to be so: that stands until as many answers in a row say
+    /// the opposite as ever. It is first asked at once, and then at a random time within an interval, as others are taken
+    /// over together with it.
+    pub fn taken_over(
+        settings: ProbeSettings,
+        found: Finding,
+        now: Time,
+        rng: &mut Rng,
+    ) -> Probing {
+        let (report, needed, critical) = match found {
+            Finding::Serving(report) => (report, settings.fall, None),
+            Finding::Critical(before) => (Report::Critical, settings.rise, Some(before)),
+        };
+        let timeout = Duration::from_millis(settings.timeout_ms);
+        let interval = Duration::from_millis(settings.interval_ms);
+        Probing {
+            settings,
+            report,
+            critical_since: critical.map(|_| now),
+            critical_before: critical.unwrap_or_default(),
+            has_failed: false,
+            opposed: 0,
+            needed,
+            attempt: Attempt(0),
+            fails: None,
+            next: now,
+            wait: rng.duration(timeout..=interval),
         }
     }
 
@@ -121,9 +169,20 @@ impl Probing {
         self.report
     }
 
-    /// Since when it has been critical without a break, if it is.
+    /// Since when it has been critical without a break, if it is, and an attempt has failed: that it was not asked yet is no
+    /// fault of its own.
     pub fn critical_since(&self) -> Option<Time> {
-        (self.report == Report::Critical).then_some(self.critical_since)
+        self.critical_since
+    }
+
+    /// How long it had been critical already when it was taken over, if it has been since.
+    pub fn critical_before(&self) -> Duration {
+        self.critical_before
+    }
+
+    /// Whether the attempt that was last judged has failed. Not, if none was.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed
     }
 
     /// Takes the answer to an attempt. Whether it counts: one that comes too late, or twice, does not.
@@ -146,7 +205,8 @@ impl Probing {
         }
         self.attempt = Attempt(self.attempt.0 + 1);
         self.fails = Some(now + Duration::from_millis(self.settings.timeout_ms));
-        self.next = now + Duration::from_millis(self.settings.interval_ms);
+        self.next = now + self.wait;
+        self.wait = Duration::from_millis(self.settings.interval_ms);
         Some(self.attempt)
     }
 
@@ -172,11 +232,15 @@ impl Probing {
     fn judge(&mut self, answer: Report, now: Time) {
         let (was_up, is_up) = (self.report != Report::Critical, answer != Report::Critical);
         let (rise, fall) = (self.settings.rise, self.settings.fall);
+        self.has_failed = !is_up;
         if is_up == was_up {
             // Once it has been confirmed, the initial state is as good as any other.
             self.needed = if is_up { fall } else { rise };
             self.opposed = 0;
             self.report = answer;
+            if !is_up {
+                self.critical_since.get_or_insert(now);
+            }
             return;
         }
         self.opposed += 1;
@@ -186,9 +250,8 @@ impl Probing {
         self.opposed = 0;
         self.needed = if is_up { fall } else { rise };
         self.report = answer;
-        if !is_up {
-            self.critical_since = now;
-        }
+        self.critical_since = (!is_up).then_some(now);
+        self.critical_before = Duration::ZERO;
     }
 }
 
@@ -293,6 +356,21 @@ mod tests {
     }
 
     #[test]
+    fn who_was_not_asked_yet_is_critical_since_no_time_at_all() {
+        let mut check = probing(Initial::Down);
+        assert_eq!(check.report(), Report::Critical);
+        let asked = check.deadline();
+        let first = check.tick(asked).unwrap();
+        assert_eq!(check.critical_since(), None);
+        assert!(check.answered(first, Report::Critical, asked));
+        assert_eq!(check.critical_since(), Some(asked));
+        let second = check.tick(check.deadline()).unwrap();
+        assert_eq!(check.tick(check.deadline()), None, "it failed");
+        assert_eq!(check.critical_since(), Some(asked), "since the first one");
+        assert!(!check.answered(second, Report::Passing, check.deadline()));
+    }
+
+    #[test]
     fn who_was_away_asks_again_and_blames_nobody() {
         let mut check = probing(Initial::Up);
         let lost = check.tick(check.deadline()).unwrap();
@@ -300,6 +378,37 @@ mod tests {
         assert_eq!(check.report(), Report::Passing);
         assert!(!check.answered(lost, Report::Critical, at(9000)));
         assert!(check.tick(at(9000)).is_some());
+    }
+
+    #[test]
+    fn what_is_taken_over_stands_until_enough_answers_say_otherwise() {
+        let mut rng = Seed(1).stream(Purpose::User(0));
+        let mut over = |found| Probing::taken_over(SETTINGS, found, at(700), &mut rng);
+        let passing = Finding::Serving(Report::Passing);
+        let critical = Finding::Critical(Duration::from_millis(60));
+        assert_eq!(over(passing).deadline(), at(700));
+        assert_eq!(over(passing).report(), Report::Passing);
+        let warning = over(Finding::Serving(Report::Warning));
+        assert_eq!(warning.report(), Report::Warning);
+        assert_eq!(after(over(passing), "--+---"), "+++++-");
+        assert_eq!(after(over(critical), "+-++"), "---+");
+        assert_eq!(over(critical).critical_since(), Some(at(700)));
+        // All are asked at once, and not together ever after.
+        let mut seconds: Vec<Time> = (0..20)
+            .map(|_| over(passing))
+            .map(|mut check| {
+                let attempt = check.tick(at(700)).unwrap();
+                assert!(check.answered(attempt, Report::Passing, at(700)));
+                let second = check.deadline();
+                assert!(check.tick(second).is_some() && second > at(700));
+                assert_eq!(check.tick(check.deadline()), None, "the timeout");
+                assert_eq!(check.deadline(), second + Duration::from_millis(100));
+                second
+            })
+            .collect();
+        seconds.sort();
+        seconds.dedup();
+        assert!(seconds.len() > 10);
     }
 
     #[test]

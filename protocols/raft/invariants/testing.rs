@@ -44,6 +44,7 @@ impl State {
             incoming: None,
             asking: Vec::new(),
             lease_reads: 0,
+            is_current: false,
             confirmed: Vec::new(),
         })))
     }

@@ -8,24 +8,30 @@
 //! | `maintained` | who is out of service on purpose stays so | `maintained.rs` |
 //! | `critical-goes` | who is asked, and critical for long, is removed | `critical_goes.rs` |
 //! | `cache-monotone` | no cache goes back to an older revision | `cache_monotone.rs` |
-//! | `breaker-law` | a half-open breaker has as many probes under way as it says, and not too many | `breaker_law.rs` |
+//! | `told-current` | no server tells by DNS what is older than what it has known | `told.rs` |
+//! | `breaker-law` | an open breaker is open for its time; a half-open one has as many probes under way as it says, and not too many | `breaker_law.rs` |
+//! | `deadline-kept` | no call waits for anything beyond its deadline | `deadline.rs` |
 //! | `retry-law` | retries stay within the budget, and their waits within the cap, and spread | `retry_law.rs` |
 
 mod breaker_law;
 mod cache_monotone;
 mod critical_goes;
+mod deadline;
 mod gone;
 mod maintained;
 mod registered;
 mod retry_law;
+mod told;
 
 pub use breaker_law::BreakerLaw;
 pub use cache_monotone::CacheMonotone;
 pub use critical_goes::CriticalGoes;
+pub use deadline::DeadlineKept;
 pub use gone::Gone;
 pub use maintained::Maintained;
 pub use registered::Registered;
 pub use retry_law::RetryLaw;
+pub use told::ToldCurrent;
 
 use super::{Peer, Settings};
 use crate::service;
@@ -39,7 +45,9 @@ pub fn all(settings: &Settings) -> Vec<Box<dyn Invariant<Peer>>> {
     all.push(Box::new(Maintained::default()));
     all.push(Box::new(CriticalGoes::new(settings)));
     all.push(Box::new(CacheMonotone::default()));
+    all.push(Box::new(ToldCurrent::default()));
     all.push(Box::new(BreakerLaw::new(settings)));
+    all.push(Box::new(DeadlineKept));
     all.push(Box::new(RetryLaw::new(settings)));
     all
 }

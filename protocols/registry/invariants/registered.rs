@@ -2,7 +2,7 @@
 
 use super::super::{Peer, Phase, Settings};
 use crate::kv::{Key, Revision, Store};
-use crate::service::invariants::{Changed, shortest};
+use crate::service::invariants::{Changed, Clocks, shortest};
 use splitbrain_core::{Cluster, Invariant, NodeId, Status, Time, Violation};
 use std::collections::BTreeMap;
 
@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 #[derive(Debug)]
 pub struct Registered {
     clock_drift_ppm_max: u64,
+    clocks: Clocks,
     /// By node: its key, since which revision it is there, and until when at least, in true time.
     there: BTreeMap<NodeId, (Key, Revision, Time)>,
     changed: Changed,
@@ -27,10 +28,18 @@ impl Registered {
     pub fn new(settings: &Settings) -> Registered {
         Registered {
             clock_drift_ppm_max: settings.service.raft.clock_drift_ppm_max,
+            clocks: Clocks::default(),
             there: BTreeMap::new(),
             changed: Changed::default(),
             looked_at: BTreeMap::new(),
         }
+    }
+
+    /// Until when, at least, in true time, a node relies on something that it relies on until then by its clock, which shows this.
+    fn relied_on(&mut self, node: NodeId, (until, clock): (Time, Time), now: Time) -> Time {
+        // When it is resumed after a pause, it has not looked at its clock yet.
+        let seen_at = self.clocks.seen_at(node, clock, now);
+        seen_at + shortest(until.since(clock), self.clock_drift_ppm_max)
     }
 
     /// Looks at what may be wrong now and was not when the server was last looked at: what has changed since, or all if something
@@ -83,11 +92,10 @@ impl Invariant<Peer> for Registered {
         match cluster.node(touched) {
             Some(Peer::Instance(instance)) => {
                 let before = self.there.remove(&touched);
-                if let (Phase::Registered { at, .. }, Some((until, clock))) =
+                if let (Phase::Registered { at, .. }, Some(assured)) =
                     (instance.phase(), instance.assured())
                 {
-                    let until =
-                        cluster.now + shortest(until.since(clock), self.clock_drift_ppm_max);
+                    let until = self.relied_on(touched, assured, cluster.now);
                     let there = (instance.key().clone(), *at, until);
                     self.there.insert(touched, there);
                 }
@@ -131,5 +139,18 @@ mod tests {
             "{error}"
         );
         assert_eq!(property.check(server, &store, until), Ok(()));
+    }
+
+    #[test]
+    fn who_is_resumed_relies_on_nothing_longer_than_before_its_pause() {
+        let (node, at) = (NodeId::from_index(3), Time::from_millis);
+        let mut property = Registered::new(&Settings::default());
+        let assured = (at(1_400), at(400));
+        let until = property.relied_on(node, assured, at(5_000));
+        assert!(until > at(5_900) && until <= at(6_000), "{until}");
+        // Its clock, and so everything that it has seen, is that of three seconds ago.
+        assert_eq!(property.relied_on(node, assured, at(8_000)), until);
+        let later = property.relied_on(node, (at(1_400), at(1_000)), at(8_000));
+        assert!(later > at(8_300) && later <= at(8_400), "{later}");
     }
 }

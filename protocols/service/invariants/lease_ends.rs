@@ -1,9 +1,9 @@
 //! A lease that nobody keeps alive goes.
 
 use super::super::{Peer, Settings};
-use super::Property;
+use super::{Led, Mark, Property};
 use crate::kv::{LeaseId, Store};
-use splitbrain_core::{Cluster, Node, NodeId, Status, Time};
+use splitbrain_core::{Cluster, Node, NodeId, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -17,18 +17,9 @@ use std::time::Duration;
 pub struct LeaseEnds {
     allowance: Duration,
     per_change: Duration,
-    /// How long some server has decided on leases, up to `as_of`.
-    led: Duration,
-    as_of: Time,
-    /// The servers that believe that they decide, and in which term.
-    lessors: BTreeMap<NodeId, u64>,
-    /// The server that decides, and the term: where there are two, the later one.
-    lessor: Option<(u64, NodeId)>,
-    /// How often that has changed.
-    changes: u32,
-    /// Of every lease that some server has and nobody holds: how long had been led, and how often that had changed, when it was
-    /// last held or first seen.
-    unheld: BTreeMap<LeaseId, (Duration, u32)>,
+    led: Led,
+    /// Of every lease that some server has and nobody holds: when it was last held or first seen.
+    unheld: BTreeMap<LeaseId, Mark>,
     /// Which leases each client holds, and all that some client holds.
     held: BTreeMap<NodeId, Vec<LeaseId>>,
     all_held: BTreeSet<LeaseId>,
@@ -46,30 +37,11 @@ impl LeaseEnds {
         LeaseEnds {
             allowance: ms(5_000),
             per_change: ms(settings.lease_checkpoint_ms + 2 * settings.raft.election_ms_max),
-            led: Duration::ZERO,
-            as_of: Time::ZERO,
-            lessors: BTreeMap::new(),
-            lessor: None,
-            changes: 0,
+            led: Led::default(),
             unheld: BTreeMap::new(),
             held: BTreeMap::new(),
             all_held: BTreeSet::new(),
             looked_at: None,
-        }
-    }
-
-    /// Time has gone on, and whoever decided then has decided since.
-    fn goes_on(&mut self, now: Time) {
-        if self.lessor.is_some() {
-            self.led += now.since(self.as_of);
-        }
-        self.as_of = now;
-    }
-
-    fn decides(&mut self, lessor: Option<(u64, NodeId)>) {
-        if self.lessor != lessor {
-            self.lessor = lessor;
-            self.changes += 1;
         }
     }
 
@@ -90,24 +62,23 @@ impl LeaseEnds {
     }
 
     fn check_store(&mut self, store: &Store) -> Result<(), String> {
-        let mark = (self.led, self.changes);
+        let mark = self.led.mark();
         self.unheld.retain(|id, _| store.lease(*id).is_some());
         for (id, lease) in store.leases() {
             if self.all_held.contains(&id) {
                 self.unheld.remove(&id);
                 continue;
             }
-            let (since, changes) = *self.unheld.entry(id).or_insert(mark);
-            let changes = self.changes - changes;
+            let led = self.led.since(*self.unheld.entry(id).or_insert(mark));
+            let changes = led.changes;
             let ttl = Duration::from_millis(lease.ttl_ms());
             let limit = 2 * ttl + self.allowance + changes * self.per_change;
-            let lived = self.led.saturating_sub(since);
-            if lived > limit {
+            if led.time > limit {
                 return Err(format!(
                     "lease {id} of {}ms is still there, though nobody has kept it alive for {}ms in which it could have ended, \
                      {changes} changes of leader included",
                     lease.ttl_ms(),
-                    lived.as_millis()
+                    led.time.as_millis()
                 ));
             }
         }
@@ -126,36 +97,21 @@ impl Property for LeaseEnds {
         touched: NodeId,
         part: fn(&N) -> Option<&Peer>,
     ) -> Result<(), String> {
-        self.goes_on(cluster.now);
-        match cluster.node(touched).and_then(part) {
+        let peer = cluster.node(touched).and_then(part);
+        self.led
+            .observe(cluster, touched, peer.and_then(Peer::server));
+        match peer {
             Some(Peer::Client(client)) => {
                 self.holds(touched, client.held().map(|(id, _)| id).collect());
-                self.lessors.remove(&touched);
             }
-            Some(Peer::Server(server)) if server.is_lessor() => {
-                self.lessors.insert(touched, server.raft().term().0);
-            }
-            Some(Peer::Server(_)) => {
-                self.lessors.remove(&touched);
-            }
-            None => {
-                self.holds(touched, Vec::new());
-                self.lessors.remove(&touched);
-            }
+            Some(Peer::Server(_)) => {}
+            None => self.holds(touched, Vec::new()),
         }
-        let up = self
-            .lessors
-            .iter()
-            .filter(|(id, _)| cluster.status(**id) == Status::Up);
-        let latest = up
-            .max_by_key(|(_, term)| **term)
-            .map(|(id, term)| (*term, *id));
-        self.decides(latest);
         let is_due = self
             .looked_at
             .is_none_or(|last| last + LOOK_EVERY <= cluster.now);
-        match cluster.node(touched).and_then(part) {
-            Some(Peer::Server(server)) if is_due && latest.is_some_and(|(_, id)| id == touched) => {
+        match peer {
+            Some(Peer::Server(server)) if is_due && self.led.is_by(touched) => {
                 self.looked_at = Some(cluster.now);
                 self.check_store(server.store())
             }
@@ -183,22 +139,22 @@ mod tests {
             ttl_ms: 3_000,
         });
         let mut property = LeaseEnds::new(&Settings::default());
-        property.decides(Some((1, server)));
+        property.led.decides(Some((1, server)));
         property.holds(client, vec![lease()]);
-        property.goes_on(at(100));
+        property.led.goes_on(at(100));
         assert_eq!(property.check_store(&store), Ok(()));
         property.holds(client, vec![]);
         assert_eq!(property.check_store(&store), Ok(()));
         // Twice three seconds, and five.
-        property.goes_on(at(111));
+        property.led.goes_on(at(111));
         assert_eq!(property.check_store(&store), Ok(()));
         // Nobody could have ended it, and then somebody begins anew.
-        property.decides(None);
-        property.goes_on(at(200));
-        property.decides(Some((2, server)));
-        property.goes_on(at(203));
+        property.led.decides(None);
+        property.led.goes_on(at(200));
+        property.led.decides(Some((2, server)));
+        property.led.goes_on(at(203));
         assert_eq!(property.check_store(&store), Ok(()));
-        property.goes_on(at(207));
+        property.led.goes_on(at(207));
         assert_eq!(
             property.check_store(&store).unwrap_err(),
             "lease l7 of 3000ms is still there, though nobody has kept it alive for 18000ms in which it could have ended, \

@@ -15,6 +15,7 @@ mod clocks;
 mod history_equal;
 mod lease_assured;
 mod lease_ends;
+mod led;
 mod watch_exact;
 
 pub(crate) use changed::Changed;
@@ -22,6 +23,7 @@ pub(crate) use clocks::{Clocks, shortest};
 pub use history_equal::{Committed, HistoryEqual};
 pub use lease_assured::LeaseAssured;
 pub use lease_ends::LeaseEnds;
+pub(crate) use led::{Led, Mark};
 pub use watch_exact::WatchExact;
 
 use super::{Peer, Settings};
