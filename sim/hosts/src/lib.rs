@@ -12,6 +12,8 @@ mod journal;
 mod metrics;
 mod network;
 #[cfg(test)]
+mod power_loss;
+#[cfg(test)]
 mod testing;
 
 pub use frame::{FRAME_BYTES_MAX, Frame, FrameCodec, FrameError, Hello};

@@ -5,6 +5,9 @@
 //! is always one that is whole. The layout of the file, and how damage is told, is in `format.rs`.
 
 mod format;
+#[cfg(test)]
+pub(crate) mod platter;
+mod syncs;
 
 use format::{put_mark, put_record};
 use serde::Serialize;
@@ -15,6 +18,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+pub(crate) use syncs::Syncs;
 
 /// Why a journal cannot be made or opened.
 #[derive(Debug, thiserror::Error)]
@@ -121,6 +125,7 @@ pub struct FileJournal {
     file: File,
     /// Held for as long as this lives: the lock ends with the process, however that ends.
     _lock: File,
+    syncs: Syncs,
     salt: u64,
     /// Where the next record goes.
     end: u64,
@@ -143,9 +148,10 @@ impl FileJournal {
         if path.try_exists().map_err(io_error(&path))? {
             return Err(JournalError::Exists(path));
         }
-        let new = write_new(folder, &Encoded::of(records))?;
-        install(folder).map_err(io_error(folder))?;
-        Ok(FileJournal::new(folder, lock, new))
+        let syncs = Syncs::default();
+        let new = write_new(folder, &Encoded::of(records), &syncs)?;
+        install(folder, &syncs).map_err(io_error(folder))?;
+        Ok(FileJournal::new(folder, lock, syncs, new))
     }
 
     /// Opens the journal, cuts off what was never confirmed at its end, and says what is in it.
@@ -154,6 +160,13 @@ impl FileJournal {
     /// If there is none, another process has it, or what is there is none of this node's.
     pub fn open<R: DeserializeOwned>(
         folder: &Path,
+    ) -> Result<(FileJournal, Journal<R>), JournalError> {
+        FileJournal::open_with(folder, Syncs::default())
+    }
+
+    pub(crate) fn open_with<R: DeserializeOwned>(
+        folder: &Path,
+        syncs: Syncs,
     ) -> Result<(FileJournal, Journal<R>), JournalError> {
         let path = folder.join("journal");
         if !path.try_exists().map_err(io_error(&path))? {
@@ -185,14 +198,14 @@ impl FileJournal {
             found.push(Err(Damage::Torn));
         }
         let records = scanned.records.len() as u64;
-        let new = cut(&path, &scanned, records).map_err(io_error(&path))?;
+        let new = cut(&path, &scanned, records, &syncs).map_err(io_error(&path))?;
         Ok((
-            FileJournal::new(folder, lock, new),
+            FileJournal::new(folder, lock, syncs, new),
             found.into_iter().collect(),
         ))
     }
 
-    fn new(folder: &Path, lock: File, written: Written) -> FileJournal {
+    fn new(folder: &Path, lock: File, syncs: Syncs, written: Written) -> FileJournal {
         let Written {
             file,
             salt,
@@ -203,6 +216,7 @@ impl FileJournal {
             folder: folder.to_owned(),
             file,
             _lock: lock,
+            syncs,
             salt,
             end,
             records,
@@ -250,7 +264,7 @@ impl FileJournal {
             return Ok(()); // all of it is durable already
         }
         let written = self.file.write_all_at(&bytes, self.end);
-        if let Err(error) = written.and_then(|()| self.file.sync_data()) {
+        if let Err(error) = written.and_then(|()| self.syncs.data(&self.file)) {
             // Whether or not the disk is full: what is behind the end must not be taken for records later.
             self.broken |= self.file.set_len(self.end).is_err();
             return Err(error);
@@ -275,13 +289,13 @@ impl FileJournal {
     fn replace(&mut self, compacted: &Encoded, appended: &Encoded) -> io::Result<()> {
         let mut all = compacted.clone();
         all.append(appended);
-        let written = match write_new(&self.folder, &all) {
+        let written = match write_new(&self.folder, &all, &self.syncs) {
             Ok(written) => written,
             Err(JournalError::Io { error, .. }) => return Err(error),
             Err(other) => return Err(io::Error::other(other)),
         };
         // From here on nobody knows which of the two a restart would find.
-        if let Err(error) = install(&self.folder) {
+        if let Err(error) = install(&self.folder, &self.syncs) {
             self.broken = true;
             return Err(error);
         }
@@ -305,7 +319,7 @@ struct Written {
 }
 
 /// Writes a whole journal beside the one that there is.
-fn write_new(folder: &Path, records: &Encoded) -> Result<Written, JournalError> {
+fn write_new(folder: &Path, records: &Encoded, syncs: &Syncs) -> Result<Written, JournalError> {
     let path = folder.join("journal.new");
     let salt = RandomState::new().hash_one(0);
     let count = records.ends.len() as u64;
@@ -322,7 +336,7 @@ fn write_new(folder: &Path, records: &Encoded) -> Result<Written, JournalError> 
         let options = options.read(true).write(true).create(true).truncate(true);
         let file = options.open(&path)?;
         file.write_all_at(&bytes, 0)?;
-        file.sync_all()?;
+        syncs.all(&file)?;
         Ok(file)
     };
     let file = write().map_err(|error| {
@@ -339,16 +353,16 @@ fn write_new(folder: &Path, records: &Encoded) -> Result<Written, JournalError> 
 }
 
 /// Puts what [`write_new`] has written in place of the journal.
-fn install(folder: &Path) -> io::Result<()> {
+fn install(folder: &Path, syncs: &Syncs) -> io::Result<()> {
     fs::rename(folder.join("journal.new"), folder.join("journal"))?;
-    File::open(folder)?.sync_all()
+    syncs.folder(folder)
 }
 
 /// Cuts off the end that was never confirmed.
-fn cut(path: &Path, scanned: &format::Scanned, records: u64) -> io::Result<Written> {
+fn cut(path: &Path, scanned: &format::Scanned, records: u64, syncs: &Syncs) -> io::Result<Written> {
     let file = File::options().read(true).write(true).open(path)?;
     // A process that was killed may have left its last records with the kernel only.
-    file.sync_all()?;
+    syncs.all(&file)?;
     let mut mark = Vec::new();
     put_mark(&mut mark, scanned.salt, records);
     // First the mark and then the cut: with what is cut off goes what else says that the records before it were durable.
@@ -356,7 +370,7 @@ fn cut(path: &Path, scanned: &format::Scanned, records: u64) -> io::Result<Writt
     if scanned.torn {
         file.write_all_at(&mark, end)?;
         file.set_len(end + mark.len() as u64)?;
-        file.sync_all()?;
+        syncs.all(&file)?;
         let end = end + mark.len() as u64;
         return Ok(Written {
             file,

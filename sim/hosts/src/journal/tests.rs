@@ -172,3 +172,35 @@ fn a_full_disk_takes_nothing_and_says_so() {
     drop(journal);
     assert_eq!(found(folder.path()), all(&["a", "c"]));
 }
+
+/// With appended records, in a file that has taken the place of another one, and in one that was opened again.
+#[test]
+fn what_is_committed_outlives_a_loss_of_power_and_nothing_is_committed_without() {
+    let (folder, _) = written(&[&["a"]]);
+    let platter = platter::Platter::under(folder.path(), true);
+    let mut rng = splitbrain_core::Seed(1).stream(splitbrain_core::Purpose::Disk);
+    // What was not synced, a mark, may be torn.
+    let sound = |found: Journal<String>| -> Vec<_> {
+        let found = found.into_iter();
+        found.filter(|found| *found != Err(Damage::Torn)).collect()
+    };
+    let mut expected = all(&["a"]);
+    for (batch, then) in [
+        (batch(&["b"]), &["a", "b"][..]),
+        (compaction(&["ab"], &["c"]), &["ab", "c"]),
+        (batch(&["d", "e"]), &["ab", "c", "d", "e"]),
+    ] {
+        let syncs = Syncs::To(platter.clone());
+        let (mut journal, found) = FileJournal::open_with(folder.path(), syncs).unwrap();
+        assert_eq!(sound(found), expected);
+        journal.commit(&batch).unwrap();
+        platter.lose_power(&mut rng);
+        assert!(journal.commit(&self::batch(&["late"])).is_err());
+        assert_eq!(platter.regain_power(), None, "somebody has it");
+        drop(journal);
+        assert!(platter.regain_power().is_some());
+        expected = all(then);
+    }
+    let (_, found) = FileJournal::open::<String>(folder.path()).unwrap();
+    assert_eq!(sound(found), expected);
+}

@@ -1,0 +1,143 @@
+//! A real etcd is recorded, and found to be linearizable; clients that err are found out.
+
+use splitbrain_check::formats::{self, Fail, Record, candidates};
+use splitbrain_check::models::key_value::{Op, Ret};
+use splitbrain_check::{Outcome, Verdict, jsonl};
+use splitbrain_core::Seed;
+use splitbrain_example_etcd::{Checked, Fault, Mistake, RecordError, Recorded, Settings, record};
+use std::fs::File;
+use std::io::{BufReader, Write as _, stderr};
+use std::process::Command;
+
+fn settings(servers: u8, seconds: u64, mistake: Option<Mistake>) -> Settings {
+    Settings {
+        seconds,
+        servers,
+        clients: 6,
+        keys: 3,
+        seed: Seed(0),
+        mistake,
+        etcd: "etcd".into(),
+    }
+}
+
+/// Records and checks, or says that it cannot, past what the test harness captures; where everything must run, as in `.ci/run`,
+/// which sets `SPLITBRAIN_ALL_TESTS`, that is a failure.
+fn recorded(settings: &Settings) -> Option<(Recorded, Checked)> {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    if Command::new(&settings.etcd)
+        .arg("--version")
+        .output()
+        .is_err()
+    {
+        let words = "SKIPPED, as `etcd` is not installed (Debian: apt-get install etcd-server)";
+        assert!(
+            std::env::var_os("SPLITBRAIN_ALL_TESTS").is_none(),
+            "{words}"
+        );
+        let test = std::thread::current();
+        let test = test.name().unwrap_or("a test");
+        // Nobody could be told that it cannot be told.
+        let _ = writeln!(stderr(), "\n*** {test}: {words}\n");
+        return None;
+    }
+    let recorded = runtime.block_on(record(settings, &mut |line| println!("{line}")));
+    let recorded = recorded.unwrap_or_else(|error| panic!("{error}"));
+    let checked = recorded.check().unwrap();
+    println!("{checked}");
+    Some((recorded, checked))
+}
+
+#[test]
+fn etcd_is_linearizable_and_what_is_written_down_can_be_read() {
+    let Some((recorded, checked)) = recorded(&settings(3, 5, None)) else {
+        return;
+    };
+    assert_eq!(checked.verdict, Verdict::Valid);
+    assert_eq!(checked.status(), 0);
+    assert!(
+        checked.ok > 20 && checked.kills > 0 && checked.pauses > 0,
+        "{checked}"
+    );
+    let swapped = |swapped| {
+        let operations = recorded.history.operations().unwrap();
+        let outcome = Outcome::Ok(&Ret::Swapped(swapped));
+        operations
+            .iter()
+            .any(|operation| operation.outcome == outcome)
+    };
+    assert!(swapped(true) && swapped(false), "compare-and-set both ways");
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("etcd.jsonl");
+    recorded.write(&file).unwrap();
+    let read = BufReader::new(File::open(&file).unwrap());
+    let read = jsonl::read::<Op, Ret>(read).unwrap();
+    assert_eq!(read, recorded.history);
+    // What `splitbrain check` takes it for: the first model that knows every event.
+    let models = candidates(None).into_iter();
+    let mut models: Vec<_> = models
+        .map(|known| (known, known.begin(Fail::Dropped)))
+        .collect();
+    let know = |record: Record<'_>| {
+        models.retain_mut(|(_, reading)| reading.push(&record).is_ok());
+        Ok(())
+    };
+    formats::read(File::open(&file).unwrap(), None, know).unwrap();
+    assert_eq!(models[0].0.name, "key-value");
+}
+
+/// What was to be written while the server was down is lost. Before it is killed, nothing is wrong.
+#[test]
+fn a_client_that_ignores_errors_is_found_out() {
+    let settings = settings(1, 3, Some(Mistake::IgnoredErrors));
+    let Some((recorded, checked)) = recorded(&settings) else {
+        return;
+    };
+    let Verdict::Invalid(why) = &checked.verdict else {
+        panic!("{checked}");
+    };
+    assert_eq!(checked.status(), 1);
+    let kill = recorded
+        .faults
+        .iter()
+        .find(|happened| happened.fault == Fault::Kill);
+    let kill = kill.expect("this seed begins with one");
+    assert!(why.start.time_ns >= Some(kill.from_ns), "{checked}");
+}
+
+/// A server that was paused answers at once when it goes on, and knows nothing of what happened meanwhile.
+#[test]
+fn a_client_that_reads_what_one_server_has_is_found_out() {
+    let settings = settings(3, 4, Some(Mistake::StaleReads));
+    let Some((_, checked)) = recorded(&settings) else {
+        return;
+    };
+    assert!(matches!(checked.verdict, Verdict::Invalid(_)), "{checked}");
+}
+
+#[test]
+fn what_cannot_be_done_is_said() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let error = |settings: &Settings| -> RecordError {
+        let recorded = runtime.block_on(record(settings, &mut |_| {}));
+        recorded.expect_err("it cannot be")
+    };
+    let missing = Settings {
+        etcd: "/nowhere/etcd".into(),
+        ..settings(1, 1, None)
+    };
+    let said = error(&missing).to_string();
+    assert!(
+        said.contains("/nowhere/etcd") && said.contains("apt-get install etcd-server"),
+        "{said}"
+    );
+    let other = Settings {
+        etcd: "true".into(),
+        ..settings(1, 1, None)
+    };
+    let said = error(&other).to_string();
+    assert!(said.contains("says what no etcd says"), "{said}");
+    let said = error(&settings(1, 1, Some(Mistake::StaleReads))).to_string();
+    assert!(said.contains("--servers of at least 2"), "{said}");
+}
