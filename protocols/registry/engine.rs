@@ -240,6 +240,7 @@ impl Engine {
         cx: &mut Context<'_, Peer>,
     ) -> Option<Chosen> {
         let (now, settings) = (cx.now(), &self.settings);
+        self.tally.as_of = now;
         let rng = cx.rng();
         // Those who hash must agree; others must not.
         let seed = match settings.policy {
@@ -306,6 +307,7 @@ impl Engine {
         cx: &mut Context<'_, Peer>,
     ) {
         let now = cx.now();
+        self.tally.as_of = now;
         let Some(pool) = self.pools.get_mut(&call.service) else {
             return;
         };
