@@ -179,6 +179,9 @@ impl<M: DeserializeOwned> Decoder for FrameCodec<M> {
 }
 
 #[cfg(test)]
+mod messages;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -289,7 +292,7 @@ mod tests {
     }
 
     /// A frame with a sound header and any content.
-    fn sealed(content: &[u8]) -> BytesMut {
+    pub(super) fn sealed(content: &[u8]) -> BytesMut {
         let length = (content.len() as u32).to_le_bytes();
         let mut bytes = BytesMut::from(&length[..]);
         bytes.put_u8(VERSION);
