@@ -48,6 +48,19 @@ struct Check<W> {
     due_at: Time,
 }
 
+/// An instance that is asked, for invariants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked<'a> {
+    /// The key of its entry.
+    pub key: &'a Key,
+    /// How it is, as is written there.
+    pub written: Status,
+    /// How it is found to be.
+    pub found: Status,
+    /// How often it was asked in this reign.
+    pub attempts: u64,
+}
+
 /// What is to be done for an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Due<W> {
@@ -82,6 +95,16 @@ impl<W: Clone + PartialEq> Checks<W> {
     /// Whose checks they are.
     pub fn term(&self) -> u64 {
         self.term
+    }
+
+    /// All that are asked.
+    pub fn asked(&self) -> impl Iterator<Item = Asked<'_>> {
+        self.by_key.iter().map(|(key, check)| Asked {
+            key,
+            written: check.written,
+            found: check.health.status(),
+            attempts: check.health.attempts(),
+        })
     }
 
     /// Learns what has changed in the store; whether anything has.

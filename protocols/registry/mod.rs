@@ -46,7 +46,7 @@ mod proxy;
 mod server;
 
 pub use caller::Caller;
-pub use checks::{Checks, Due};
+pub use checks::{Asked, Checks, Due};
 pub use client::Client;
 pub use config::{Config, ConfigError, FIRST_PORT, Role, Settings, cluster, service_name};
 pub use engine::{DRAWS_MAX, Engine, Tally};

@@ -70,6 +70,11 @@ impl Server {
         store_of(&self.service)
     }
 
+    /// What it knows of the instances that it asks, while it decides.
+    pub fn checks(&self) -> Option<&Checks<NodeId>> {
+        self.checks.as_ref()
+    }
+
     /// The store's revision when a DNS query was last answered from it.
     pub fn told(&self) -> Option<Revision> {
         self.told

@@ -195,6 +195,14 @@ impl Health {
         }
     }
 
+    /// How many attempts at asking have begun.
+    pub fn attempts(&self) -> u64 {
+        match &self.source {
+            Source::Ttl(_) => 0,
+            Source::Probing(probing) => probing.attempts(),
+        }
+    }
+
     /// For how long it has been critical, as far as that counts for its removal: with the time for which it already was when
     /// it was taken over, and without that before it was last put back into service.
     pub fn critical_for(&self, now: Time) -> Option<Duration> {

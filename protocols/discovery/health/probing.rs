@@ -175,6 +175,11 @@ impl Probing {
         self.critical_since
     }
 
+    /// How many attempts have begun.
+    pub fn attempts(&self) -> u64 {
+        self.attempt.0
+    }
+
     /// How long it had been critical already when it was taken over, if it has been since.
     pub fn critical_before(&self) -> Duration {
         self.critical_before

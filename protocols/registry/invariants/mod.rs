@@ -6,6 +6,7 @@
 //! | `registered` | who keeps its lease is in the store of every server that has heard of it | `registered.rs` |
 //! | `gone` | who has deregistered does not come back | `gone.rs` |
 //! | `maintained` | who is out of service on purpose stays so | `maintained.rs` |
+//! | `asked-before` | who was well is found to be critical only by being asked | `asked.rs` |
 //! | `critical-goes` | who is asked, and critical for long, is removed | `critical_goes.rs` |
 //! | `cache-monotone` | no cache goes back to an older revision | `cache_monotone.rs` |
 //! | `told-current` | no server tells by DNS what is older than what it has known | `told.rs` |
@@ -13,6 +14,7 @@
 //! | `deadline-kept` | no call waits for anything beyond its deadline | `deadline.rs` |
 //! | `retry-law` | retries stay within the budget, and their waits within the cap, and spread | `retry_law.rs` |
 
+mod asked;
 mod breaker_law;
 mod cache_monotone;
 mod critical_goes;
@@ -23,6 +25,7 @@ mod registered;
 mod retry_law;
 mod told;
 
+pub use asked::AskedBefore;
 pub use breaker_law::BreakerLaw;
 pub use cache_monotone::CacheMonotone;
 pub use critical_goes::CriticalGoes;
@@ -43,6 +46,7 @@ pub fn all(settings: &Settings) -> Vec<Box<dyn Invariant<Peer>>> {
     all.push(Box::new(Registered::new(settings)));
     all.push(Box::new(Gone::default()));
     all.push(Box::new(Maintained::default()));
+    all.push(Box::new(AskedBefore::new(settings)));
     all.push(Box::new(CriticalGoes::new(settings)));
     all.push(Box::new(CacheMonotone::default()));
     all.push(Box::new(ToldCurrent::default()));
