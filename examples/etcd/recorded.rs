@@ -86,7 +86,7 @@ fn etcd_is_linearizable_and_what_is_written_down_can_be_read() {
 
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("etcd.jsonl");
-    recorded.write(&file).unwrap();
+    recorded.write(&File::create(&file).unwrap()).unwrap();
     let read = BufReader::new(File::open(&file).unwrap());
     let read = jsonl::read::<Op, Ret>(read).unwrap();
     assert_eq!(read, recorded.history);
