@@ -1,9 +1,11 @@
-//! How many writes a second three servers of Raft take over real TCP, with journals on the disk and a real sync before each answer,
-//! and how many syncs a second this disk takes, measured before and after.
+//! How many writes a second three servers of the coordination service, which is what `splitbrain node` runs, take over real TCP, with
+//! journals on the disk and a real sync before each answer, and how many syncs a second this disk takes, measured before and after.
 //!
 //! `cargo bench -p splitbrain-hosts`. All in one process: three servers, each with a journal and connections of its own, and clients that
 //! reach them by TCP. A write is linearizable, acknowledged when it is durable at a majority. What bounds it is one disk for all three
-//! (`of the disk`: syncs of the three together, relative to what the disk takes alone), or the processors.
+//! (`of the disk`: syncs of the three together, relative to what the disk takes of three files at the same time), the processors (`busy`:
+//! how many of them this process keeps busy), or, if neither is near its bound, that one thing waits for another: a write for a sync of
+//! the leader and one of a follower, and for those that are under way when it comes.
 #![expect(
     clippy::disallowed_types,
     clippy::disallowed_methods,
@@ -15,11 +17,13 @@ use prometheus_client::registry::Registry;
 use splitbrain_core::{Node as _, NodeId, Outcome, Seed};
 use splitbrain_hosts::{FileJournal, Handle, Network, NetworkSettings, Surroundings, host, listen};
 use splitbrain_protocols::kv;
-use splitbrain_protocols::raft::{Config, Op, Peer, Settings, cluster};
+use splitbrain_protocols::raft::{self, Reads};
+use splitbrain_protocols::service::{Config, Op, Peer, Settings, cluster};
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -35,43 +39,68 @@ fn main() {
         (Duration::from_secs(4), 3)
     };
     println!(
-        "{:>8} {:>10} {:>12} {:>12} {:>12} {:>12}",
-        "clients", "writes/s", "batches/s", "per batch", "disk syncs/s", "of the disk"
+        "{:>8} {:>10} {:>12} {:>10} {:>14} {:>14} {:>12} {:>6}",
+        "clients",
+        "writes/s",
+        "batches/s",
+        "per batch",
+        "syncs/s, one",
+        "syncs/s, three",
+        "of the disk",
+        "busy"
     );
     for clients in [1, 64] {
         for _ in 0..rounds {
             let folder = tempfile::tempdir().expect("a folder");
-            let before = syncs_per_second(folder.path(), duration / 4);
+            let syncs =
+                || [1, SERVERS].map(|files| syncs_per_second(folder.path(), files, duration / 8));
+            let before = syncs();
             let measured = Runtime::new().expect("a runtime").block_on(measure(
                 folder.path(),
                 clients,
                 duration,
             ));
-            let after = syncs_per_second(folder.path(), duration / 4);
-            let disk = f64::midpoint(before, after);
-            let Measured { writes, batches } = measured;
+            let after = syncs();
+            let [one, three] = [0, 1].map(|files| f64::midpoint(before[files], after[files]));
+            let Measured {
+                writes,
+                batches,
+                busy,
+            } = measured;
             println!(
-                "{clients:>8} {writes:>10.0} {:>12.0} {:>12.1} {disk:>12.0} {:>11.0}%",
+                "{clients:>8} {writes:>10.0} {:>12.0} {:>10.1} {one:>14.0} {three:>14.0} {:>11.0}% {busy:>6.1}",
                 batches / SERVERS as f64,
                 writes * SERVERS as f64 / batches,
-                100.0 * batches / disk
+                100.0 * batches / three
             );
         }
     }
 }
 
-/// How often a second a record of some hundred bytes can be made durable, one after the other.
-fn syncs_per_second(folder: &Path, duration: Duration) -> f64 {
-    let file = File::create(folder.join("probe")).expect("a file");
-    let record = [7; 200];
-    let (since, mut syncs) = (Instant::now(), 0_u32);
-    while since.elapsed() < duration {
-        let at = u64::from(syncs) * record.len() as u64;
-        file.write_all_at(&record, at).expect("room");
-        file.sync_data().expect("a sync");
-        syncs += 1;
-    }
-    f64::from(syncs) / since.elapsed().as_secs_f64()
+/// How often a second a record of some hundred bytes can be made durable: in each of so many files one after the other, in all of them
+/// together.
+fn syncs_per_second(folder: &Path, files: usize, duration: Duration) -> f64 {
+    thread::scope(|scope| {
+        let probes = (0..files).map(|number| {
+            let file = File::create(folder.join(format!("probe-{number}"))).expect("a file");
+            scope.spawn(move || {
+                let record = [7; 200];
+                let (since, mut syncs) = (Instant::now(), 0_u32);
+                while since.elapsed() < duration {
+                    let at = u64::from(syncs) * record.len() as u64;
+                    file.write_all_at(&record, at).expect("room");
+                    file.sync_data().expect("a sync");
+                    syncs += 1;
+                }
+                f64::from(syncs) / since.elapsed().as_secs_f64()
+            })
+        });
+        let probes: Vec<_> = probes.collect();
+        let rates = probes
+            .into_iter()
+            .map(|probe| probe.join().expect("it does not panic"));
+        rates.sum()
+    })
 }
 
 struct Measured {
@@ -79,13 +108,24 @@ struct Measured {
     writes: f64,
     /// Syncs of all servers, per second.
     batches: f64,
+    /// Processors, on average.
+    busy: f64,
 }
 
 async fn measure(folder: &Path, clients: usize, duration: Duration) -> Measured {
+    // Those of `server/config.rs`.
     let settings = Settings {
-        election_ms_min: 500,
-        election_ms_max: 1000,
-        snapshot_entries: 20_000,
+        raft: raft::Settings {
+            election_ms_min: 500,
+            election_ms_max: 1000,
+            heartbeat_ms: 100,
+            reads: Reads::Index,
+            snapshot_entries: 10_000,
+            client_try_ms: 1500,
+            client_deadline_ms: 8000,
+            ..raft::Settings::default()
+        },
+        kept_changes: 1000,
         ..Settings::default()
     };
     let configs = cluster(SERVERS, clients, settings);
@@ -133,7 +173,7 @@ async fn measure(folder: &Path, clients: usize, duration: Duration) -> Measured 
     for client in &clients {
         while !write(client, 0).await {}
     }
-    let batches_before = batches(&registry);
+    let (batches_before, busy_before) = (batches(&registry), processor_seconds());
     let since = Instant::now();
     let mut tasks = Vec::new();
     for client in clients {
@@ -151,13 +191,29 @@ async fn measure(folder: &Path, clients: usize, duration: Duration) -> Measured 
     }
     let seconds = since.elapsed().as_secs_f64();
     let batches = batches(&registry) - batches_before;
+    let busy = processor_seconds() - busy_before;
     for handle in handles {
         handle.stop().await;
     }
     Measured {
         writes: writes as f64 / seconds,
         batches: batches / seconds,
+        busy: busy / seconds,
     }
+}
+
+/// What this process has taken of the processors until now, in user mode and in the kernel.
+fn processor_seconds() -> f64 {
+    // Of a second, whatever the kernel counts in itself: proc(5), `USER_HZ`.
+    const TICKS: f64 = 100.0;
+    let stat = fs::read_to_string("/proc/self/stat").expect("a Linux");
+    // The name of the program is in parentheses, and may be anything.
+    let (_, fields) = stat.rsplit_once(')').expect("its form");
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    ticks
+        .map(|ticks| ticks.parse::<f64>().expect("a number"))
+        .sum::<f64>()
+        / TICKS
 }
 
 async fn write(client: &Handle<Peer>, number: u64) -> bool {

@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -103,7 +103,11 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// As many servers as that, on new disks; they may not serve yet.
-    pub(crate) fn start(program: &str, servers: usize) -> Result<Cluster, ClusterError> {
+    pub(crate) fn start(
+        program: &str,
+        servers: usize,
+        data: Option<&Path>,
+    ) -> Result<Cluster, ClusterError> {
         // All are held until all are chosen, so that no two are the same.
         let ports: Vec<TcpListener> = (0..2 * servers)
             .map(|_| free_port())
@@ -120,7 +124,10 @@ impl Cluster {
         });
         let mut cluster = Cluster {
             program: program.to_owned(),
-            folder: tempfile::tempdir()?,
+            folder: match data {
+                Some(data) => tempfile::tempdir_in(data)?,
+                None => tempfile::tempdir()?,
+            },
             servers: servers.collect(),
         };
         for index in 0..cluster.len() {

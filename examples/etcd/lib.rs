@@ -28,6 +28,7 @@ use outcome::count;
 use splitbrain_check::History;
 use splitbrain_check::models::key_value::{Op, Ret};
 use splitbrain_core::{Purpose, Seed};
+use std::path::PathBuf;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::time::sleep;
@@ -53,6 +54,10 @@ pub struct Settings {
     /// Make the clients err, to see that it is found
     #[arg(long, value_name = "MISTAKE")]
     pub mistake: Option<Mistake>,
+    /// Where servers keep their data, for as long as this runs; in the folder for temporary files, if nothing is said. In memory
+    /// (/dev/shm) they are faster, and who is killed loses no more
+    #[arg(long, value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
     /// The program
     #[arg(long, value_name = "PROGRAM", default_value = "etcd")]
     pub etcd: String,
@@ -106,7 +111,11 @@ pub async fn record(
         return Err(RecordError::Settings(why));
     }
     let version = cluster::version(&settings.etcd)?;
-    let mut cluster = Cluster::start(&settings.etcd, settings.servers.into())?;
+    let mut cluster = Cluster::start(
+        &settings.etcd,
+        settings.servers.into(),
+        settings.data.as_deref(),
+    )?;
     cluster.all_serve().await?;
     tell(&format!(
         "etcd {version}: {}, {}, {}s; seed {}",

@@ -1,7 +1,9 @@
 //! Records what clients of a real etcd see while its servers are killed and paused, and checks it.
 
+use anyhow::Context as _;
 use clap::Parser;
 use splitbrain_example_etcd::{Settings, record};
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::runtime::Runtime;
@@ -22,9 +24,12 @@ struct Arguments {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    // Before all the work, so that it is not done in vain.
+    let cannot = || format!("cannot write {}", arguments.out.display());
+    let out = File::create(&arguments.out).with_context(cannot)?;
     let runtime = Runtime::new()?;
     let recorded = runtime.block_on(record(&arguments.settings, &mut |line| println!("{line}")))?;
-    recorded.write(&arguments.out)?;
+    recorded.write(&out).with_context(cannot)?;
     let checked = recorded.check()?;
     println!("{}: {checked}", arguments.out.display());
     println!(

@@ -1,13 +1,11 @@
 //! What it came to, for people.
 
 use crate::{Fault, Recorded};
-use anyhow::Context as _;
 use splitbrain_check::models::key_value::KeyValue;
 use splitbrain_check::{Budget, HistoryError, Outcome, Verdict, check, jsonl};
 use std::fmt;
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
-use std::path::Path;
+use std::io::{self, BufWriter, Write as _};
 
 /// So many of them, in words.
 pub(crate) fn count(number: usize, what: &str) -> String {
@@ -37,13 +35,10 @@ impl Recorded {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn write(&self, path: &Path) -> anyhow::Result<()> {
-        let written = || {
-            let mut out = BufWriter::new(File::create(path)?);
-            jsonl::write(&self.history, &mut out)?;
-            out.flush()
-        };
-        written().with_context(|| format!("cannot write {}", path.display()))
+    pub fn write(&self, file: &File) -> io::Result<()> {
+        let mut out = BufWriter::new(file);
+        jsonl::write(&self.history, &mut out)?;
+        out.flush()
     }
 
     /// Checks whether the history is linearizable.

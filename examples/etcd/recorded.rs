@@ -7,6 +7,7 @@ use splitbrain_core::Seed;
 use splitbrain_example_etcd::{Checked, Fault, Mistake, RecordError, Recorded, Settings, record};
 use std::fs::File;
 use std::io::{BufReader, Write as _, stderr};
+use std::path::PathBuf;
 use std::process::Command;
 
 fn settings(servers: u8, seconds: u64, mistake: Option<Mistake>) -> Settings {
@@ -14,22 +15,28 @@ fn settings(servers: u8, seconds: u64, mistake: Option<Mistake>) -> Settings {
         seconds,
         servers,
         clients: 6,
-        keys: 3,
+        keys: 5,
         seed: Seed(0),
         mistake,
+        // Other tests use the disk, too.
+        data: Some(PathBuf::from("/dev/shm")).filter(|folder| folder.is_dir()),
         etcd: "etcd".into(),
     }
 }
 
-/// Records and checks, or says that it cannot, past what the test harness captures; where everything must run, as in `.ci/run`,
-/// which sets `SPLITBRAIN_ALL_TESTS`, that is a failure.
-fn recorded(settings: &Settings) -> Option<(Recorded, Checked)> {
+fn installed() -> bool {
+    Command::new("etcd").arg("--version").output().is_ok()
+}
+
+/// Records and checks, once more and for longer if too little has happened: on a machine that has much else to do, little does. Or says
+/// that it cannot, past what the test harness captures; where everything must run, as in `.ci/run`, which sets
+/// `SPLITBRAIN_ALL_TESTS`, that is a failure.
+fn recorded(
+    mut settings: Settings,
+    enough: impl Fn(&Recorded, &Checked) -> bool,
+) -> Option<(Recorded, Checked)> {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    if Command::new(&settings.etcd)
-        .arg("--version")
-        .output()
-        .is_err()
-    {
+    if !installed() {
         let words = "SKIPPED, as `etcd` is not installed (Debian: apt-get install etcd-server)";
         assert!(
             std::env::var_os("SPLITBRAIN_ALL_TESTS").is_none(),
@@ -41,36 +48,45 @@ fn recorded(settings: &Settings) -> Option<(Recorded, Checked)> {
         let _ = writeln!(stderr(), "\n*** {test}: {words}\n");
         return None;
     }
-    let recorded = runtime.block_on(record(settings, &mut |line| println!("{line}")));
-    let recorded = recorded.unwrap_or_else(|error| panic!("{error}"));
-    let checked = recorded.check().unwrap();
-    println!("{checked}");
-    Some((recorded, checked))
+    for _ in 0..4 {
+        let recorded = runtime.block_on(record(&settings, &mut |line| println!("{line}")));
+        let recorded = recorded.unwrap_or_else(|error| panic!("{error}"));
+        let checked = recorded.check().unwrap();
+        println!("{checked}");
+        if settings.mistake.is_none() {
+            assert_eq!(checked.verdict, Verdict::Valid);
+        }
+        if enough(&recorded, &checked) {
+            return Some((recorded, checked));
+        }
+        settings.seconds *= 2;
+    }
+    panic!("too little has happened");
+}
+
+fn is_invalid(_: &Recorded, checked: &Checked) -> bool {
+    matches!(checked.verdict, Verdict::Invalid(_))
 }
 
 #[test]
 fn etcd_is_linearizable_and_what_is_written_down_can_be_read() {
-    let Some((recorded, checked)) = recorded(&settings(3, 5, None)) else {
+    let enough = |recorded: &Recorded, checked: &Checked| {
+        let operations = recorded.history.operations().unwrap();
+        let swapped = |swapped| {
+            let outcome = Outcome::Ok(&Ret::Swapped(swapped));
+            let mut operations = operations.iter();
+            operations.any(|operation| operation.outcome == outcome)
+        };
+        checked.kills > 0 && checked.pauses > 0 && swapped(true) && swapped(false)
+    };
+    let Some((recorded, checked)) = recorded(settings(3, 4, None), enough) else {
         return;
     };
-    assert_eq!(checked.verdict, Verdict::Valid);
     assert_eq!(checked.status(), 0);
-    assert!(
-        checked.ok > 20 && checked.kills > 0 && checked.pauses > 0,
-        "{checked}"
-    );
-    let swapped = |swapped| {
-        let operations = recorded.history.operations().unwrap();
-        let outcome = Outcome::Ok(&Ret::Swapped(swapped));
-        operations
-            .iter()
-            .any(|operation| operation.outcome == outcome)
-    };
-    assert!(swapped(true) && swapped(false), "compare-and-set both ways");
 
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("etcd.jsonl");
-    recorded.write(&file).unwrap();
+    recorded.write(&File::create(&file).unwrap()).unwrap();
     let read = BufReader::new(File::open(&file).unwrap());
     let read = jsonl::read::<Op, Ret>(read).unwrap();
     assert_eq!(read, recorded.history);
@@ -90,30 +106,36 @@ fn etcd_is_linearizable_and_what_is_written_down_can_be_read() {
 /// What was to be written while the server was down is lost. Before it is killed, nothing is wrong.
 #[test]
 fn a_client_that_ignores_errors_is_found_out() {
-    let settings = settings(1, 3, Some(Mistake::IgnoredErrors));
-    let Some((recorded, checked)) = recorded(&settings) else {
+    let settings = settings(1, 2, Some(Mistake::IgnoredErrors));
+    let Some((recorded, checked)) = recorded(settings, is_invalid) else {
         return;
     };
+    assert_eq!(checked.status(), 1);
     let Verdict::Invalid(why) = &checked.verdict else {
         panic!("{checked}");
     };
-    assert_eq!(checked.status(), 1);
-    let kill = recorded
-        .faults
-        .iter()
-        .find(|happened| happened.fault == Fault::Kill);
+    let mut faults = recorded.faults.iter();
+    let kill = faults.find(|happened| happened.fault == Fault::Kill);
     let kill = kill.expect("this seed begins with one");
-    assert!(why.start.time_ns >= Some(kill.from_ns), "{checked}");
+    let operations = recorded.history.operations().unwrap();
+    let shown = why
+        .operations
+        .iter()
+        .map(|shown| operations[shown.operation]);
+    let last = shown
+        .filter_map(|shown| shown.completed)
+        .map(|at| at.time_ns)
+        .max();
+    assert!(last >= Some(kill.from_ns), "{checked}");
 }
 
 /// A server that was paused answers at once when it goes on, and knows nothing of what happened meanwhile.
 #[test]
 fn a_client_that_reads_what_one_server_has_is_found_out() {
-    let settings = settings(3, 4, Some(Mistake::StaleReads));
-    let Some((_, checked)) = recorded(&settings) else {
-        return;
-    };
-    assert!(matches!(checked.verdict, Verdict::Invalid(_)), "{checked}");
+    let settings = settings(3, 3, Some(Mistake::StaleReads));
+    if let Some((_, checked)) = recorded(settings, is_invalid) {
+        assert_eq!(checked.status(), 1);
+    }
 }
 
 #[test]
@@ -138,6 +160,17 @@ fn what_cannot_be_done_is_said() {
     };
     let said = error(&other).to_string();
     assert!(said.contains("says what no etcd says"), "{said}");
+    let nowhere = Settings {
+        data: Some("/nowhere/data".into()),
+        ..settings(1, 1, None)
+    };
+    if installed() {
+        let said = error(&nowhere).to_string();
+        assert!(
+            said.contains("make a place") && said.contains("/nowhere/data"),
+            "{said}"
+        );
+    }
     let said = error(&settings(1, 1, Some(Mistake::StaleReads))).to_string();
     assert!(said.contains("--servers of at least 2"), "{said}");
 }

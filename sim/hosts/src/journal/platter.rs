@@ -8,6 +8,11 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
+
+/// How long a sync of a file takes.
+const SYNC: Duration = Duration::from_millis(3);
 
 /// The disk under the folder of one journal.
 #[derive(Debug)]
@@ -80,8 +85,9 @@ impl Platter {
         }
     }
 
-    /// What is in the file now becomes durable.
+    /// What is in the file now becomes durable, in some time: whoever does not wait for it relies on what may be lost.
     pub(super) fn sync(&self, file: &File) -> io::Result<()> {
+        thread::sleep(SYNC);
         let mut state = self.state()?;
         if self.honest {
             let metadata: Metadata = file.metadata()?;
