@@ -86,7 +86,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Keeps track of whether there is a leader, as long as the server runs.
 pub(crate) async fn watch_leader(answerer: Arc<Answerer>) {
     loop {
-        let look = |server: &splitbrain_protocols::service::Server| server.raft().leader().is_some();
+        let look =
+            |server: &splitbrain_protocols::service::Server| server.raft().leader().is_some();
         let Ok(is_led) = answerer.service.look(look).await else {
             return;
         };
