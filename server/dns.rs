@@ -22,7 +22,7 @@ use tracing::debug;
 /// [`is_panic`](splitbrain_protocols::discovery::health::is_panic). None of them at all is always fewer.
 const PANIC_PERCENT: u64 = 0;
 /// How long a server that knows of no leader answers with what it has.
-const UNLED_MAX: Duration = Duration::from_secs(60);
+const UNLED_MAX: Duration = Duration::from_mins(1);
 /// How often it is looked whether there is one.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How many connections there may be.

@@ -265,7 +265,13 @@ fn what_a_run_writes_down_is_replayed_to_the_same_digest() {
         let folder = Path::new(replay).parent().unwrap().to_str().unwrap();
         let seed = &failure["seed"];
         assert_eq!(folder, format!("found here/bully-partition-{seed}"));
-        for file in ["replay.json", "history.jsonl", "trace.txt", "report.txt"] {
+        for file in [
+            "replay.json",
+            "history.jsonl",
+            "history.html",
+            "trace.txt",
+            "report.txt",
+        ] {
             assert!(
                 sandbox.file(folder).join(file).metadata().unwrap().len() > 0,
                 "{file}"

@@ -91,7 +91,7 @@ fn etcd_is_linearizable_and_what_is_written_down_can_be_read() {
     let read = jsonl::read::<Op, Ret>(read).unwrap();
     assert_eq!(read, recorded.history);
     // What `splitbrain check` takes it for: the first model that knows every event.
-    let models = candidates(None).into_iter();
+    let models = candidates(None, None).into_iter();
     let mut models: Vec<_> = models
         .map(|known| (known, known.begin(Fail::Dropped)))
         .collect();

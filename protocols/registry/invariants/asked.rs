@@ -59,6 +59,7 @@ mod tests {
 
     #[test]
     fn who_was_well_and_is_critical_unasked_is_found() {
+        use Status::{Critical, Maintenance, Passing, Warning};
         let property = AskedBefore::new(&Settings::default());
         let key = "/services/web/web-n4".into();
         let check = |written, found, attempts| {
@@ -69,7 +70,6 @@ mod tests {
                 attempts,
             })
         };
-        use Status::{Critical, Maintenance, Passing, Warning};
         assert_eq!(check(Passing, Critical, 3), Ok(()));
         assert_eq!(check(Critical, Critical, 0), Ok(()), "it has registered");
         assert_eq!(check(Maintenance, Critical, 0), Ok(()));

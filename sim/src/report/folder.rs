@@ -3,9 +3,12 @@
 use super::explain::{conditions, explanation};
 use crate::case::{Case, Report};
 use crate::replay::ReplayError;
-use crate::run::{Script, Verdict};
+use crate::run::{Finding, Script, Verdict};
 use crate::world::TraceDetail;
 use serde_json::Value;
+use splitbrain_check::Shown;
+use splitbrain_check::formats::jsonl_bars;
+use splitbrain_check::html::{self, Page};
 use splitbrain_core::Seed;
 use std::fmt::Write as _;
 use std::fs;
@@ -22,7 +25,8 @@ pub struct FailureFolder {
     pub explanation: String,
 }
 
-/// Runs the seed once more, loudly, and writes `replay.json`, `history.jsonl`, `trace.txt` and `report.txt` into
+/// Runs the seed once more, loudly, and writes `replay.json`, `history.jsonl`, `history.html` (the same as a page), `trace.txt` and
+/// `report.txt` into
 /// `<dir>/<scenario>-<seed>/`. `None` if the seed does not fail.
 ///
 /// # Errors
@@ -77,10 +81,9 @@ pub fn write_run(
         "replay.json",
         case.replay_json(&report, finding)?.as_bytes(),
     )?;
-    write(
-        "history.jsonl",
-        report.history_jsonl.as_deref().unwrap_or_default(),
-    )?;
+    let history = report.history_jsonl.as_deref().unwrap_or_default();
+    write("history.jsonl", history)?;
+    write("history.html", &page(case, &report, finding, history))?;
     let mut lines = String::new();
     for event in report.trace.iter().flat_map(|trace| &trace.events) {
         let _ = writeln!(lines, "{event}");
@@ -94,6 +97,41 @@ pub fn write_run(
         replay,
         explanation,
     }))
+}
+
+/// What clients saw, with what contradicts each other marked, if that is what was found.
+fn page(case: &dyn Case, report: &Report, finding: &Finding, history: &[u8]) -> Vec<u8> {
+    let operations: Vec<Shown> = report
+        .contradiction
+        .operations
+        .iter()
+        .copied()
+        .map(marked)
+        .collect();
+    let page = Page {
+        title: &format!("{}, seed {}", case.name(), report.seed),
+        verdict: "invalid",
+        summary: case.summary(),
+        why: &format!("{} at {}: {}", finding.property, finding.at, finding.what),
+        // It was written a moment ago; of a run that panicked there is none.
+        bars: &jsonl_bars(history).unwrap_or_default(),
+        timed: true,
+        operations: &operations,
+        counterexample: None,
+    };
+    let mut text = Vec::new();
+    // Writing to memory cannot fail.
+    let _ = html::write(&page, &mut text);
+    text
+}
+
+/// The page has the words of each operation already.
+fn marked(operation: usize) -> Shown {
+    Shown {
+        operation,
+        words: String::new(),
+        optional: false,
+    }
 }
 
 fn describe(case: &dyn Case, report: &Report, explanation: &str, replay: &Path) -> String {

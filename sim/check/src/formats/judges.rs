@@ -1,6 +1,7 @@
 //! How histories of operations are judged and shown: one function for each kind of row of the [catalog](super::CATALOG).
 
 use super::dictionary::Fail;
+use super::plain::plain_bars;
 use super::reading::{Bar, JudgeError, Reading, Typed, Wrong, bars};
 use super::{Consistency, Demand, Known};
 use crate::laws::{bank, counter, ids, log, queue, recency, set};
@@ -9,10 +10,9 @@ use crate::transactions::Name;
 use crate::{
     Footprint, History, Model, Outcome, Shown, Touched, Verdict, check_within, sequential,
 };
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
-use std::fmt::{self, Write};
+use std::fmt::{self, Write as _};
 
 type Judged = Result<(Verdict<Wrong>, Option<u64>), JudgeError>;
 
@@ -123,7 +123,7 @@ pub(super) fn store(known: &'static Known, fail: Fail) -> Box<dyn Reading> {
 
 pub(super) fn ids(known: &'static Known, fail: Fail) -> Box<dyn Reading> {
     let judge = |history: &_, _, _: &_| Ok(law(&ids::check(history)?, ids::Duplicate::operations));
-    Typed::begin(known, fail, judge, law_bars)
+    Typed::begin(known, fail, judge, plain_bars)
 }
 
 pub(super) fn counter(known: &'static Known, fail: Fail) -> Box<dyn Reading> {
@@ -133,12 +133,12 @@ pub(super) fn counter(known: &'static Known, fail: Fail) -> Box<dyn Reading> {
             counter::OutOfBounds::operations,
         ))
     };
-    Typed::begin(known, fail, judge, law_bars)
+    Typed::begin(known, fail, judge, plain_bars)
 }
 
 pub(super) fn log(known: &'static Known, fail: Fail) -> Box<dyn Reading> {
     let judge = |history: &_, _, _: &_| Ok(law(&log::check(history)?, log::Violation::operations));
-    Typed::begin(known, fail, judge, law_bars)
+    Typed::begin(known, fail, judge, plain_bars)
 }
 
 pub(super) fn set(known: &'static Known, fail: Fail) -> Box<dyn Reading> {
@@ -152,7 +152,7 @@ pub(super) fn set(known: &'static Known, fail: Fail) -> Box<dyn Reading> {
             None => Ok(law(&found, set::Violation::operations)),
         }
     }
-    Typed::begin(known, fail, judge, law_bars)
+    Typed::begin(known, fail, judge, plain_bars)
 }
 
 /// What is in a queue at the end is lost if somebody drained it.
@@ -174,7 +174,7 @@ pub(super) fn queue(known: &'static Known, fail: Fail) -> Box<dyn Reading> {
             None => Ok(law(&found, queue::Violation::operations)),
         }
     }
-    Typed::begin(known, fail, judge, law_bars)
+    Typed::begin(known, fail, judge, plain_bars)
 }
 
 /// The history does not say what the bank is like: it has the accounts and the money that the first read shows, and nobody can be
@@ -193,7 +193,7 @@ pub(super) fn bank(known: &'static Known, fail: Fail) -> Box<dyn Reading> {
         let found = bank::check(history, &bank::Settings { accounts, negative })?;
         Ok(law(&found, bank::Violation::operations))
     }
-    Typed::begin(known, fail, judge, law_bars)
+    Typed::begin(known, fail, judge, plain_bars)
 }
 
 /// Any stale read is one too many: how many there are is said as well.
@@ -227,7 +227,7 @@ pub(super) fn recency(known: &'static Known, fail: Fail) -> Box<dyn Reading> {
         }
         Ok((verdict, steps))
     }
-    Typed::begin(known, fail, judge, law_bars)
+    Typed::begin(known, fail, judge, plain_bars)
 }
 
 /// So many violations of a law are told.
@@ -252,39 +252,4 @@ fn law<V: fmt::Display>(
         counterexample: None,
     };
     (Verdict::Invalid(wrong), None)
-}
-
-/// A law has no words for its operations: they are in those of their [form](crate::jsonl).
-fn law_bars<Op: Serialize, Ret: Serialize>(history: &History<Op, Ret>) -> Vec<Bar> {
-    bars(history, |op, ret| {
-        let op = serde_json::to_value(op).unwrap_or_default();
-        let key = op.get("key").map(plain);
-        let mut words = op.get("f").map(plain).unwrap_or_default();
-        words += &fields(&op);
-        if let Some(ret) = ret {
-            let ret = fields(&serde_json::to_value(ret).unwrap_or_default());
-            if !ret.is_empty() {
-                words += " ->";
-                words += &ret;
-            }
-        }
-        (words, key.into_iter().collect())
-    })
-}
-
-fn fields(object: &serde_json::Value) -> String {
-    let fields = object.as_object().into_iter().flatten();
-    let mut words = String::new();
-    for (name, value) in fields.filter(|(name, _)| *name != "f") {
-        // Writing to memory cannot fail.
-        let _ = write!(words, " {name} {}", plain(value));
-    }
-    words
-}
-
-/// Text without its quotes.
-fn plain(value: &serde_json::Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
 }

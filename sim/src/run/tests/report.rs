@@ -22,6 +22,12 @@ fn the_report_of_a_small_run_shows_what_contradicts_what() {
     let folder = tempfile::tempdir().unwrap();
     let written = write_run(folder.path(), &*shrunk.case, shrunk.seed, &shrunk.script);
     let written = written.unwrap().expect("it fails");
+    let page = fs::read_to_string(folder.path().join("history.html")).unwrap();
+    assert!(
+        page.contains("\"marks\":[{\"operation\":"),
+        "the read is marked"
+    );
+    assert!(page.contains("read -> "), "in the words of its form");
     let text = fs::read_to_string(folder.path().join("report.txt")).unwrap();
     assert!(text.contains(&written.explanation));
     let text = text.replace(&folder.path().display().to_string(), "FOLDER");
