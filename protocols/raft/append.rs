@@ -16,6 +16,7 @@ impl Server {
         cx: &mut Context<'_, Peer>,
     ) {
         let mut round = request.round;
+        let committed = request.commit_index;
         let appended = if request.term < self.term() {
             probe!(cx, "a deposed leader was refused");
             // The answer bears a later term, which may be one that the same server leads. It is none to a round of that.
@@ -35,6 +36,9 @@ impl Server {
                 None => Appended::Matched(self.append(request, cx)),
             }
         };
+        if let Appended::Matched(_) = appended {
+            self.compare_with_leader(committed);
+        }
         self.acknowledge(leader, round, appended, cx);
     }
 

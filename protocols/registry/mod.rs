@@ -7,8 +7,11 @@
 //! | an instance that keeps its lease | it is in the store of every server that has heard of it | `invariants/registered.rs` | |
 //! | an instance that has deregistered | it does not come back, whatever comes late | `entry.rs`, `invariants/gone.rs` | H7, H9 |
 //! | an instance in maintenance | it stays so, whatever a check finds out | `checks.rs`, `invariants/maintained.rs` | X10 |
-//! | who looks up | an instance that died is gone when its lease has run out, or it has been critical for long | `checks.rs`, `invariants/critical_goes.rs` | X11 |
+//! | who looks up | an instance that died is gone when its lease has run out, or it has been critical for long, whoever leads meanwhile | `checks.rs`, `invariants/critical_goes.rs` | X11 |
+//! | an instance that is asked | it is not taken out because somebody else leads | `checks.rs`, `invariants/asked.rs` | |
+//! | who asks DNS | nobody is said to be gone by a server that does not know yet, or has heard of no leader for long | `server.rs`, `invariants/told.rs` | |
 //! | who looks up, or asks DNS | those that are well, if it wants those; those with a tag, if it wants those | `client.rs`, `server.rs` | X8, X9 |
+//! | who calls | an answer by its deadline | `engine.rs`, `invariants/deadline.rs` | |
 //! | who calls | some instance, as long as one is well; without the registry, from what is known, and how old that is | `feed.rs`, `engine.rs` | |
 //! | instances | each has its share of calls, as the policy says | `pool.rs`, [`balance`](crate::discovery::balance) | X12 to X15 |
 //! | instances that recover | a few calls at first, and never more retries than the budget allows | `pool.rs`, `invariants/` | H1, H3, H5, H5b |
