@@ -275,6 +275,12 @@ impl Cache {
         all.map(|(service, known)| (service, known.revision))
     }
 
+    /// The same, each with the revision, and the time as of which it is known.
+    pub fn known(&self) -> impl Iterator<Item = (&Label, u64, Time)> {
+        let all = self.services.iter();
+        all.map(|(service, known)| (service, known.revision, known.as_of))
+    }
+
     /// Forgets a service. What it is told of it next is taken, even if it is older: that is for who has found out that what
     /// is known is wrong.
     pub fn forget(&mut self, service: &str) {
