@@ -29,14 +29,25 @@ fn main() {
         ("a message sent back, 20 outstanding", || echo::ours(20));
     line(message, "madsim Endpoint", "12", ours, || echo::madsim(20));
     line(message, "turmoil UDP", "8", ours, || echo::turmoil(20));
+    line(message, "moonpool-sim TCP", "15", ours, || {
+        echo::moonpool(20)
+    });
     let (message, ours): (_, fn() -> f64) =
         ("a message sent back, 1 outstanding", || echo::ours(1));
     line(message, "madsim Endpoint", "-", ours, || echo::madsim(1));
     line(message, "turmoil UDP", "-", ours, || echo::turmoil(1));
+    line(message, "moonpool-sim TCP", "-", ours, || echo::moonpool(1));
     let start = "a world of 5 nodes, started";
     let our_start = echo::our_start_up;
     line(start, "madsim", "10", our_start, echo::madsim_start_up);
     line(start, "turmoil", "10", our_start, echo::turmoil_start_up);
+    line(
+        start,
+        "moonpool-sim",
+        "10",
+        our_start,
+        echo::moonpool_start_up,
+    );
     let cluster = "a second of 5 Raft servers";
     line(
         cluster,
