@@ -78,10 +78,8 @@ fn of_level(report: &Report, level: Level) -> Verdict<Wrong> {
 }
 
 fn of_first(anomalies: &[Anomaly]) -> Vec<Shown> {
-    let first = anomalies.iter().map(Anomaly::transactions);
-    let first = first
-        .into_iter()
-        .find(|transactions| !transactions.is_empty());
+    let mut first = anomalies.iter().map(Anomaly::transactions);
+    let first = first.find(|transactions| !transactions.is_empty());
     first.into_iter().flatten().cloned().collect()
 }
 
